@@ -1,0 +1,200 @@
+"""Who is asking, and how far is that proven? The level gates what may be proposed (design/codes.md, identity)."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from billing.evidence import TicketEvidence, Verification
+from billing.families import carries_owner, groups_in
+from billing.joins import Joins, join
+from billing.policy import Policy
+from billing.records import Customer
+from billing.snapshot import BillingSnapshot, Hint
+
+# Zendesk's comment flags that say "this may not be the requester" (api-reference/ticketing/tickets/ticket_comments)
+DISTRUST = {
+    0: "Zendesk is not sure that the comment can be trusted",
+    2: "the author is not part of the conversation",
+    3: "the author was not signed in",
+    11: "the comment was submitted on somebody's behalf",
+    14: "the mail may not have been sent by the user",
+    20: "the reply-to user is suspended",
+    21: "From and Reply-to differ",
+    22: "the ownership of the address is not confirmed",
+}
+MOST_CANDIDATES = 5
+_PROVEN = frozenset({Verification.FULL, Verification.SSO})
+_CONFUSABLE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC"})
+_DEFAULT_POLICY = Policy()
+
+
+class Level(StrEnum):
+    VERIFIED = "verified"
+    MATCHED = "matched"
+    MISMATCH = "mismatch"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """`candidates` are the requester's customers, most active first; `chosen` None: a person has to pick.
+
+    `distrusted`: a comment flag or a foreign sender forbids every write, whatever the e-mail says.
+    """
+
+    level: Level
+    why: tuple[str, ...]
+    candidates: tuple[str, ...] = ()
+    chosen: str | None = None
+    distrusted: bool = False
+
+
+def identify(
+    evidence: TicketEvidence, snapshot: BillingSnapshot, chosen: str | None = None, policy: Policy = _DEFAULT_POLICY
+) -> Identity:
+    """Compare the requester's address with the customers found; `chosen` is the customer an agent picked, if any."""
+    doubts = _doubts(evidence)
+    own = own_customers(evidence, snapshot)
+    if not own:
+        return _nobody(evidence, snapshot, doubts)
+    joins = join(snapshot, [customer.id for customer in own])
+    candidates = _most_active_first(own, joins)
+    picked, how = _choose(candidates, joins, chosen, policy)
+    level, why = _level(evidence, doubts)
+    return Identity(
+        level=level,
+        why=(*why, *doubts, *how),
+        candidates=candidates,
+        chosen=picked,
+        distrusted=bool(doubts),
+    )
+
+
+def own_customers(evidence: TicketEvidence, snapshot: BillingSnapshot) -> tuple[Customer, ...]:
+    """Every customer with the requester's address, plus those that an operator named by an id."""
+    requester = evidence.requester
+    named = {hint.customer for hint in snapshot.hints if hint.found and requester.named_by_operator}
+    same = {hint.customer for hint in snapshot.hints if hint.found and hint.same_email}
+    return tuple(
+        customer
+        for customer in snapshot.customers
+        if not customer.deleted
+        and (customer.id in named or customer.id in same or same_address(customer.email, requester.email))
+    )
+
+
+def same_address(one: str | None, other: str | None) -> bool:
+    """Whether two e-mail addresses are one, apart from letter case.
+
+    Plus-addresses and other domains differ. So does whatever only looks alike: a non-ASCII letter never equals an
+    ASCII one (the Kelvin sign, full-width letters), and a part that mixes alphabets equals nothing, itself included.
+    """
+    if not one or not other:
+        return False
+    one, other = one.strip(), other.strip()
+    if one.isascii() and other.isascii():
+        return one.lower() == other.lower()
+    if one.isascii() or other.isascii() or mixes_alphabets(one) or mixes_alphabets(other):
+        return False
+    return unicodedata.normalize("NFC", one).lower() == unicodedata.normalize("NFC", other).lower()
+
+
+def mixes_alphabets(address: str) -> bool:
+    """A name or a domain label holds letters of two alphabets that look alike, e.g. Latin with one Cyrillic letter."""
+    labels = unicodedata.normalize("NFKC", address).replace("@", ".").split(".")
+    return any(len(_alphabets(label)) > 1 for label in labels)
+
+
+def _alphabets(label: str) -> frozenset[str]:
+    names = {unicodedata.name(letter, "").partition(" ")[0] for letter in label if letter.isalpha()}
+    return _CONFUSABLE.intersection(names)
+
+
+# --- how far is it proven -----------------------------------------------------------------------------------------
+
+
+def _doubts(evidence: TicketEvidence) -> tuple[str, ...]:
+    requester = evidence.requester
+    found = [says for flag, says in DISTRUST.items() if flag in requester.comment_flags]
+    if not requester.author_is_requester:
+        found.append("somebody else than the requester wrote the request")
+    if requester.sender_address and not same_address(requester.sender_address, requester.email):
+        found.append("the mail came from another address than the requester's")
+    return tuple(found)
+
+
+def _level(evidence: TicketEvidence, doubts: Sequence[str]) -> tuple[Level, tuple[str, ...]]:
+    requester = evidence.requester
+    if requester.named_by_operator:
+        return Level.MATCHED, ("the customer was named by the operator",)
+    equal = "the requester's e-mail equals the customer's"
+    if requester.verification not in _PROVEN:
+        return Level.MATCHED, (equal, "Zendesk has not verified that address")
+    return (Level.MATCHED if doubts else Level.VERIFIED), (equal, "Zendesk verified that address")
+
+
+def _nobody(evidence: TicketEvidence, snapshot: BillingSnapshot, doubts: tuple[str, ...]) -> Identity:
+    found = [hint for hint in snapshot.hints if hint.found and not hint.deleted]
+    if found:
+        why = ("an id in the text leads to a customer with another e-mail",)
+        return Identity(level=Level.MISMATCH, why=why + doubts, distrusted=bool(doubts))
+    notes = ["no customer has the requester's e-mail" if evidence.requester.email else "nobody is named"]
+    if evidence.requester.email and mixes_alphabets(evidence.requester.email):
+        notes.append("the address mixes letters of two alphabets")
+    if any(hint.deleted for hint in snapshot.hints):
+        notes.append("an id in the text leads to a deleted customer")
+    if any(hint.wrong_mode for hint in snapshot.hints):
+        notes.append("an id in the text belongs to the other mode, test or live")
+    return Identity(level=Level.UNKNOWN, why=(*notes, *doubts), distrusted=bool(doubts))
+
+
+# --- which of them ------------------------------------------------------------------------------------------------
+
+
+def _most_active_first(customers: Sequence[Customer], joins: Joins) -> tuple[str, ...]:
+    """By live subscriptions, then by the newest thing that happened; at most five."""
+    live = {customer.id: 0 for customer in customers}
+    newest = {customer.id: customer.created for customer in customers}
+    for subscription in joins.subscriptions.values():
+        live[subscription.customer] += subscription.live
+        newest[subscription.customer] = max(newest[subscription.customer], subscription.created)
+    for invoice in joins.invoices.values():
+        newest[invoice.customer] = max(newest[invoice.customer], invoice.created)
+    for charge in joins.charges.values():
+        newest[charge.customer or ""] = max(newest[charge.customer or ""], charge.created)
+    order = sorted(live, key=lambda id: (live[id], newest[id], id), reverse=True)
+    return tuple(order[:MOST_CANDIDATES])
+
+
+def _choose(
+    candidates: tuple[str, ...], joins: Joins, chosen: str | None, policy: Policy
+) -> tuple[str | None, tuple[str, ...]]:
+    if len(candidates) == 1:
+        return candidates[0], ()
+    several = f"{len(candidates)} customers have this address"
+    if chosen in candidates:
+        return chosen, (several, "an agent chose one of them")
+    paying = {subscription.customer for subscription in joins.live()}.intersection(candidates)
+    if len(paying) == 1:
+        return paying.pop(), (several, "one of them has live subscriptions")
+    bearing = {s.customer for s in joins.live() if carries_owner(s.metadata, policy)}
+    bearing |= {c.id for c in joins.customers.values() if carries_owner(c.metadata, policy)}
+    bearing &= paying or set(candidates)
+    if len(bearing) == 1:
+        return bearing.pop(), (several, "the product is bound to one of them")
+    keepers = [group.keeper for group in groups_in(joins, policy)]
+    homes = {joins.subscriptions[keeper].customer for keeper in keepers if keeper is not None}
+    if len(homes) == 1 and None not in keepers:
+        return homes.pop(), (several, "the subscription that stays belongs to one of them")
+    return None, (several, "nothing says which of them is meant")
+
+
+def foreign_hints(evidence: TicketEvidence, snapshot: BillingSnapshot, identity: Identity) -> tuple[Hint, ...]:
+    """What ids in the text led to and belongs to somebody else: of these nothing but the id as written may be said."""
+    if evidence.requester.named_by_operator:
+        return ()
+    own = {customer.id for customer in own_customers(evidence, snapshot)}.union(identity.candidates)
+    return tuple(h for h in snapshot.hints if h.found and not h.deleted and not h.same_email and h.customer not in own)

@@ -1,0 +1,152 @@
+"""How well does the text alone tell the bucket? `python deploy/eval/evaluate.py FILE.jsonl [--json] [--errors]`.
+
+Reads labelled tickets in the format of the codebook: one JSON object per line with `id, lang, subject, body, from_email,
+bucket, secondary, contestable, tags`. Tickets tagged `must_abstain` count only for abstention. Prints macro-F1 over seven
+classes and over the five seed buckets, each strict, lenient (the secondary counts when contestable) and clear-only,
+accuracy, expected calibration error and accuracy by coverage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from billing.evidence import Bucket, Requester, TicketText
+from billing.reading import read_ticket, score
+from billing.reading.scoring import BUCKETS
+
+SEED_BUCKETS = BUCKETS[:5]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    ticket: str
+    language: str
+    gold: Bucket
+    secondary: Bucket | None
+    contestable: bool
+    guess: Bucket
+    sure: float
+    read_language: str
+
+
+def rows(path: Path) -> tuple[list[Row], list[bool]]:
+    """Scored tickets, and for each `must_abstain` ticket whether it was found empty."""
+    scored: list[Row] = []
+    abstained: list[bool] = []
+    for line in path.read_text("utf-8").splitlines():
+        if not line.strip():
+            continue
+        ticket = json.loads(line)
+        evidence = read_ticket(
+            TicketText(subject=ticket["subject"] or "", body=ticket["body"] or ""), Requester(email=ticket.get("from_email")), None
+        )
+        if "must_abstain" in ticket.get("tags", ()):
+            abstained.append(not evidence.has_text)
+            continue
+        odds = score(evidence)
+        guess = max(odds, key=lambda bucket: odds[bucket])
+        scored.append(
+            Row(
+                ticket=ticket["id"],
+                language=ticket["lang"],
+                gold=Bucket(ticket["bucket"]),
+                secondary=Bucket(ticket["secondary"]) if ticket.get("secondary") else None,
+                contestable=bool(ticket["contestable"]),
+                guess=guess,
+                sure=odds[guess],
+                read_language=evidence.language,
+            )
+        )
+    return scored, abstained
+
+
+def lenient(row: Row) -> Row:
+    """The same row, with the secondary as gold when it was guessed and the ticket is contestable."""
+    if row.contestable and row.guess == row.secondary:
+        return Row(**{name: getattr(row, name) for name in Row.__slots__} | {"gold": row.guess})
+    return row
+
+
+def f1_by_class(scored: Sequence[Row]) -> dict[Bucket, float]:
+    """F1 of each class that occurs as gold or guess."""
+    result: dict[Bucket, float] = {}
+    for bucket in BUCKETS:
+        hits = sum(row.gold == row.guess == bucket for row in scored)
+        named = sum(row.guess == bucket for row in scored) + sum(row.gold == bucket for row in scored)
+        if named:
+            result[bucket] = 2 * hits / named
+    return result
+
+
+def macro(scored: Sequence[Row], classes: Sequence[Bucket]) -> float:
+    found = f1_by_class(scored)
+    kept = [found[bucket] for bucket in classes if bucket in found]
+    return sum(kept) / len(kept) if kept else 0.0
+
+
+def accuracy(scored: Sequence[Row]) -> float:
+    return sum(row.gold == row.guess for row in scored) / len(scored) if scored else 0.0
+
+
+def calibration_error(scored: Sequence[Row], bins: int = 10) -> float:
+    """Expected calibration error of the top probability over equal-width bins."""
+    total = 0.0
+    for number in range(bins):
+        inside = [row for row in scored if number / bins < row.sure <= (number + 1) / bins]
+        if inside:
+            total += abs(accuracy(inside) * len(inside) - sum(row.sure for row in inside))
+    return total / len(scored) if scored else 0.0
+
+
+def coverage(scored: Sequence[Row]) -> dict[str, float]:
+    """Accuracy of the surest 80, 70, 50 and 30 %."""
+    ordered = sorted(scored, key=lambda row: -row.sure)
+    return {f"{share:.0%}": accuracy(ordered[: max(1, round(share * len(ordered)))]) for share in (0.8, 0.7, 0.5, 0.3)}
+
+
+def report(scored: Sequence[Row], abstained: Sequence[bool]) -> dict[str, object]:
+    views = {"strict": list(scored), "lenient": [lenient(row) for row in scored], "clear": [row for row in scored if not row.contestable]}
+    billing = [row for row in scored if row.gold is not Bucket.NOT_BILLING]
+    foreign = [row for row in scored if row.gold is Bucket.NOT_BILLING]
+    return {
+        "tickets": len(scored),
+        "macro_f1_7": {name: round(macro(view, BUCKETS), 3) for name, view in views.items()},
+        "macro_f1_5": {name: round(macro(view, SEED_BUCKETS), 3) for name, view in views.items()},
+        "accuracy": {name: round(accuracy(view), 3) for name, view in views.items()},
+        "accuracy_english": round(accuracy([row for row in scored if row.language == "en"]), 3),
+        "accuracy_other_languages": round(accuracy([row for row in scored if row.language != "en"]), 3),
+        "language_right": round(sum(row.language == row.read_language for row in scored) / max(1, len(scored)), 3),
+        "f1": {bucket.value: round(value, 3) for bucket, value in f1_by_class(scored).items()},
+        "billing_missed": round(sum(row.guess is Bucket.NOT_BILLING for row in billing) / max(1, len(billing)), 3),
+        "not_billing_called_billing": round(sum(row.guess is not Bucket.NOT_BILLING for row in foreign) / max(1, len(foreign)), 3),
+        "calibration_error": round(calibration_error(scored), 3),
+        "accuracy_at_coverage": {share: round(value, 3) for share, value in coverage(scored).items()},
+        "abstained": f"{sum(abstained)}/{len(abstained)}",
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    parser.add_argument("--errors", action="store_true", help="list the tickets that were read otherwise (open sets only)")
+    chosen = parser.parse_args(arguments)
+    scored, abstained = rows(chosen.file)
+    figures = report(scored, abstained)
+    if chosen.json:
+        sys.stdout.write(json.dumps(figures) + "\n")
+    else:
+        sys.stdout.writelines(f"{name:28} {value}\n" for name, value in figures.items())
+    if chosen.errors:
+        wrong = [row for row in scored if row.gold != row.guess]
+        sys.stdout.writelines(f"{row.ticket} {row.language} {row.gold.value} -> {row.guess.value} {row.sure:.2f}\n" for row in wrong)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

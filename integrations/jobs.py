@@ -1,0 +1,196 @@
+"""Which work goes on by itself after a crash? The only importer of the durable engine (DBOS, design/engine.md).
+
+A job is a name and one argument. Its handler does the next bit of the work and returns when to be called again (in
+seconds), or None when nothing is left. Everything that must not happen twice is guarded by our own tables, so a
+handler may be called again at any point; the engine keeps the order, the clock and the memory of what is due.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient
+from dbos._serialization import Serializer  # the base class; only the import is private
+
+from integrations.slots import Slot, SlotLost
+
+Handler = Callable[[str], float | None]
+QUEUES = ("enrich", "apply", "gap", "tidy")
+VERSION = "jobs-1"  # changes only with the shape of run_job; a drain is due then
+RETRY_SECONDS = 5.0
+SWEEP_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """`key` names the job for ever: the same key is the same job. Jobs of one `partition` run one after another."""
+
+    queue: str
+    key: str
+    argument: str
+    partition: str
+
+
+class _JsonSerializer(Serializer):
+    """JSON instead of pickle; an exception is kept as its class name only, because its text may hold an address."""
+
+    def serialize(self, data: Any) -> str:
+        if isinstance(data, BaseException):
+            data = {"__error__": type(data).__name__}
+        return json.dumps(data)
+
+    def deserialize(self, serialized_data: str) -> Any:
+        data = json.loads(serialized_data)
+        return RuntimeError(data["__error__"]) if isinstance(data, dict) and "__error__" in data else data
+
+    def name(self) -> str:
+        return "billing_desk_json"
+
+
+class Queue:
+    """Puts jobs into the engine's tables in the caller's own transaction. Needs no running engine."""
+
+    def __init__(self, engine: sa.Engine, url: str) -> None:
+        self._client = DBOSClient(
+            system_database_url=url,
+            system_database_engine=engine,
+            application_name="billing-desk",
+            serializer=_JsonSerializer(),
+            lazy=True,
+            retry_connection_errors=False,
+        )
+
+    def put(self, connection: sa.Connection, job: Job) -> None:
+        """Enqueue within the open transaction: it runs if and only if the transaction commits."""
+        self._client.enqueue_in_transaction(
+            connection,
+            {
+                "queue_name": job.queue,
+                "workflow_name": "run_job",
+                "workflow_id": job.key,
+                "queue_partition_key": job.partition,
+                "app_version": VERSION,
+            },
+            job.queue,
+            job.argument,
+        )
+
+
+class Worker:
+    """The engine in this process: takes a slot, recovers what a dead process left, runs the handlers."""
+
+    def __init__(self, engine: sa.Engine, url: str, handlers: Mapping[str, Handler], *, state: Path) -> None:
+        self._engine, self._url, self._slot = engine, url, Slot(url, state)
+        self._stopping = threading.Event()
+        _HANDLERS.clear()
+        _HANDLERS.update(handlers)
+
+    def start(self) -> None:
+        name = self._slot.claim()
+        _launch(self._engine, self._url, executor=name)
+        threading.Thread(target=self._watch, name="slot-watch", daemon=True).start()
+
+    def stop(self, *, seconds: int = 12) -> None:
+        """Stop taking work, let running handlers finish, free the slot."""
+        self._stopping.set()
+        DBOS.destroy(workflow_completion_timeout_sec=seconds)
+        self._slot.release()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(SWEEP_SECONDS):
+            try:
+                if self._slot.held():
+                    self._sweep()
+            except SlotLost:
+                # Somebody else runs under our name now: the only safe thing is to be gone at once.
+                os._exit(70)
+            except Exception:
+                DBOS.logger.warning("slot_watch_failed")
+
+    def _sweep(self) -> None:
+        """Resume runs of dead slots (free twice in a row) and runs of our own slot from before we were born."""
+        pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+        mine = [
+            run
+            for run in pending
+            if run.executor_id == self._slot.name and (run.dequeued_at or run.created_at or 0) < self._slot.born
+        ]
+        others = {run.executor_id for run in pending if run.executor_id} - {self._slot.name}
+        dead = self._slot.dead(others)
+        for run in [*mine, *(run for run in pending if run.executor_id in dead)]:
+            DBOS.resume_workflows([run.workflow_id], queue_name=run.queue_name)
+
+
+def migrate(engine: sa.Engine, url: str) -> None:
+    """Bring the engine's own tables to this version; safe to repeat."""
+    if url.startswith("sqlite"):
+        _launch(engine, url, executor="migrate", run=False)
+        DBOS.destroy()
+    else:
+        DBOS.migrate(url.replace("postgresql://", "postgresql+psycopg://", 1))
+
+
+def prune(*, before: str) -> int:
+    """Delete the engine's memory of runs that ended before the ISO time `before`, 200 at a time; how many."""
+    ended = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+    gone = 0
+    while True:
+        runs = DBOS.list_workflows(
+            status=ended, completed_before=before, limit=200, load_input=False, load_output=False
+        )
+        if not runs:
+            return gone
+        DBOS.delete_workflows([run.workflow_id for run in runs])
+        gone += len(runs)
+
+
+def unfinished() -> int:
+    """How many jobs the engine holds that have not ended."""
+    return len(DBOS.list_workflows(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False))
+
+
+_HANDLERS: dict[str, Handler] = {}
+
+
+@DBOS.step(name="turn")
+def _turn(queue: str, argument: str) -> float | None:
+    """One call of the handler. What it raises is our bug or a lost database: the job is not lost, it is tried again."""
+    try:
+        return _HANDLERS[queue](argument)
+    except Exception as error:
+        DBOS.logger.warning("job_failed queue=%s error=%s", queue, type(error).__name__)
+        return RETRY_SECONDS
+
+
+@DBOS.workflow(name="run_job", max_recovery_attempts=10_000)
+def _run_job(queue: str, argument: str) -> None:
+    while (again := _turn(queue, argument)) is not None:
+        DBOS.sleep(again)
+
+
+def _launch(engine: sa.Engine, url: str, *, executor: str, run: bool = True) -> None:
+    DBOS(
+        config={
+            "name": "billing-desk",
+            "application_version": VERSION,
+            "executor_id": executor,
+            "system_database_url": url,
+            "system_database_engine": engine,
+            "serializer": _JsonSerializer(),
+            "console_log_level": "ERROR",
+            "notification_listener_polling_interval_sec": 0.25,
+        }
+    )
+    DBOS.launch()
+    if run:
+        for queue in QUEUES:
+            DBOS.register_queue(queue, partition_concurrency=1, worker_concurrency=8, polling_interval_sec=0.25)
+
+

@@ -1,0 +1,65 @@
+"""What does the sidebar show for a ticket at once? One stored card a ticket, changed by compare-and-swap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from integrations.store.tables import card
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCard:
+    """`document` None: the first enrichment has not ended. Columns: tables.card."""
+
+    ticket_id: int
+    version: int
+    requests: int
+    state: str
+    document: Mapping[str, Any] | None
+    plan: Mapping[str, Any] | None
+    approval_id: str | None
+    correction: str | None
+    chosen: str | None
+    lookup: str | None
+    noted: str | None
+    noted_at: datetime | None
+    as_of: datetime | None
+    requested_at: datetime
+    updated_at: datetime
+
+
+def read(connection: sa.Connection, ticket_id: int) -> StoredCard | None:
+    row = connection.execute(sa.select(card).where(card.c.ticket_id == ticket_id)).first()
+    return StoredCard(**row._mapping) if row else None
+
+
+def ask_for(connection: sa.Connection, ticket_id: int, now: datetime) -> int:
+    """Note that the ticket is to be read (again); the number of this request, for the job's key."""
+    updated = connection.execute(
+        sa.update(card)
+        .where(card.c.ticket_id == ticket_id)
+        .values(requests=card.c.requests + 1, requested_at=now)
+        .returning(card.c.requests)
+    ).scalar()
+    if updated is not None:
+        return int(updated)
+    connection.execute(
+        sa.insert(card).values(
+            ticket_id=ticket_id, version=1, requests=1, state="enriching", requested_at=now, updated_at=now
+        )
+    )
+    return 1
+
+
+def change(connection: sa.Connection, ticket_id: int, now: datetime, *, version: int | None, **values: Any) -> bool:
+    """Set columns and count the version; False when `version` is given and the card has moved on."""
+    statement = sa.update(card).where(card.c.ticket_id == ticket_id)
+    if version is not None:
+        statement = statement.where(card.c.version == version)
+    done = connection.execute(statement.values(version=card.c.version + 1, updated_at=now, **values))
+    return done.rowcount == 1

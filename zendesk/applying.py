@@ -1,0 +1,311 @@
+"""How does an approved plan take effect, exactly once, whatever breaks?
+
+`Applying.turn` does the next bit and says when to be called again; the engine calls it until nothing is left. A step's
+intent (frozen parameters, key) is stored before the first byte leaves. Its outcome is done, refused or unknown; an
+unknown one is looked up first and replayed with the same key while Stripe still keeps it, then a person decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from billing.guard import Cleared
+from billing.money import Money, totals
+from billing.plan import KINDS, Receipt, decode
+from integrations.errors import OutsideError
+from integrations.jobs import Job
+from integrations.store import approvals, audit, cards
+from integrations.store.approvals import Action, Approval
+from zendesk.desk import Desk
+from zendesk.notes import Writer
+from zendesk.plans import thaw
+
+FRESH = timedelta(seconds=60)  # facts read this long ago still count as read before the first write
+REPLAYABLE = timedelta(hours=23)  # Stripe keeps an idempotency key for 24 hours at least
+SOON = 0.0
+OPEN = ("pending", "holding", "sending", "unknown")
+ASK_A_PERSON = "ask_a_person"
+WRITTEN = frozenset({"write_internal_note", "public_reply"})  # these go to Zendesk
+GIVES_BACK = frozenset({"refund_charge", "create_credit_note", "grant_balance_credit"})
+
+
+class Applying:
+    """Runs approvals. Safe to call at any time, in any process, as often as one likes."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._writer = Writer(desk)
+
+    def turn(self, approval_id: str) -> float | None:
+        """Do the next bit of the approval; seconds until the next call, or None when it has ended."""
+        with self._desk.engine.connect() as connection:
+            approval = approvals.read(connection, approval_id)
+            actions = approvals.actions(connection, approval_id)
+        if approval is None or approval.state in {*approvals.ENDED, "waiting_second"}:
+            return None
+        if not any(action.sent_at and _moves(action) for action in actions):
+            again = self._check_facts(approval, actions)
+            if again is not None:
+                return again if again > 0 else SOON
+        for action in actions:
+            if _is_open(action):
+                return self._next(approval, actions, action)
+        self._finish(approval, actions)
+        return None
+
+    # --- before the first write -----------------------------------------------------------------------------------
+
+    def _check_facts(self, approval: Approval, actions: tuple[Action, ...]) -> float | None:
+        """None when the facts are known to be as approved; else seconds, after which the approval goes on or ended."""
+        now = self._desk.now()
+        if approval.reason == "stopped_by_agent" or (approval.checked_at and now - approval.checked_at < FRESH):
+            return None
+        try:
+            verdict = self._desk.recheck(approval.ticket_id, thaw(approval.plan))
+        except OutsideError as error:
+            return self._facts_unread(approval, actions, error.service)
+        if isinstance(verdict, Cleared):
+            with self._desk.engine.begin() as connection:
+                approvals.change(connection, approval.id, checked_at=self._desk.now())
+            return None
+        self._stop(approval, actions, "plan_changed")
+        return SOON
+
+    def _facts_unread(self, approval: Approval, actions: tuple[Action, ...], service: str) -> float:
+        if approval.attempts >= 3:
+            self._stop(approval, actions, f"{service}_no_answer")
+            return SOON
+        with self._desk.engine.begin() as connection:
+            approvals.change(connection, approval.id, attempts=approval.attempts + 1)
+        return min(30.0, self._desk.ladder[0].total_seconds() * 2**approval.attempts)
+
+    def _stop(self, approval: Approval, actions: tuple[Action, ...], reason: str) -> None:
+        """End an approval of which nothing was sent."""
+        now = self._desk.now()
+        with self._desk.engine.begin() as connection:
+            for action in actions:
+                approvals.change_action(
+                    connection, action.id, now, was=["pending", "holding"], state="canceled", reason=reason
+                )
+            approvals.change(connection, approval.id, state="stopped", reason=reason, finished_at=now)
+            cards.change(connection, approval.ticket_id, now, version=None, state="ready")
+            body = {"approval": approval.id, "reason": reason}
+            audit.append(
+                connection, at=now, actor="system", event="stopped", ticket_id=approval.ticket_id, body=body
+            )
+
+    # --- one step ---------------------------------------------------------------------------------------------------
+
+    def _next(self, approval: Approval, actions: tuple[Action, ...], action: Action) -> float:
+        if self._void(action, actions):
+            receipt = Receipt(step_id=action.step_id, outcome="canceled", reason="earlier_step_failed")
+            self._settle(approval, action, receipt)
+            return SOON
+        if action.kind == "file_issue":
+            return self._file(approval, action)
+        if action.state in {"pending", "holding"}:
+            waiting = self._hold(approval, actions, action)
+            if waiting is not None:
+                return waiting
+            return self._send(approval, action)
+        return self._resend(approval, action)
+
+    def _void(self, action: Action, actions: tuple[Action, ...]) -> bool:
+        """A Stripe write, or the reply that speaks of it, does not follow one that failed or stayed unknown."""
+        if action.state not in {"pending", "holding"} or not (_moves(action) or action.kind == "public_reply"):
+            return False
+        earlier = [one for one in actions if one.position < action.position and _moves(one)]
+        return any(one.state in {"refused", "unknown", "canceled"} for one in earlier)
+
+    def _hold(self, approval: Approval, actions: tuple[Action, ...], action: Action) -> float | None:
+        """Seconds to wait before the first step that cannot be taken back; None when it may go."""
+        seconds = self._desk.policy.refunds.hold_seconds
+        if not _final(action) or seconds <= 0:
+            return None
+        if any(one.position < action.position and _final(one) and one.sent_at for one in actions):
+            return None
+        now = self._desk.now()
+        if approval.hold_until is None:
+            with self._desk.engine.begin() as connection:
+                until = now + timedelta(seconds=seconds)
+                approvals.change(connection, approval.id, was=["applying"], state="holding", hold_until=until)
+                approvals.change_action(connection, action.id, now, was=["pending"], state="holding")
+            return min(1.0, float(seconds))
+        left = (approval.hold_until - now).total_seconds()
+        return min(1.0, left) if left > 0 else None
+
+    def _send(self, approval: Approval, action: Action) -> float:
+        """The first call: the intent is durable before it, and a stop that came first wins."""
+        now = self._desk.now()
+        with self._desk.engine.begin() as connection:
+            approvals.change(connection, approval.id, was=["holding"], state="applying")
+            if not approvals.change_action(
+                connection, action.id, now, was=["pending", "holding"], state="sending", sent_at=now,
+                attempts=action.attempts + 1,
+            ):  # fmt: skip
+                return SOON
+            note_audit(self._desk, connection, approval, action, "sending")
+        return self._conclude(approval, action, self._perform(approval, action), action.attempts + 1)
+
+    def _resend(self, approval: Approval, action: Action) -> float:
+        """A call whose outcome is not known: look first, replay with the same key, or hand it to a person."""
+        now = self._desk.now()
+        found = self._look(approval, action)
+        if found is not None:
+            return self._conclude(approval, action, found, action.attempts)
+        old = action.sent_at is not None and now - action.sent_at > REPLAYABLE
+        if action.attempts > len(self._desk.ladder) or (old and _moves(action)):
+            self._settle(approval, action, Receipt(step_id=action.step_id, outcome="unknown", reason=ASK_A_PERSON))
+            return SOON
+        with self._desk.engine.begin() as connection:
+            if not approvals.change_action(
+                connection, action.id, now, was=["sending", "unknown"], state="sending", attempts=action.attempts + 1
+            ):
+                return SOON
+        return self._conclude(approval, action, self._perform(approval, action), action.attempts + 1)
+
+    def _perform(self, approval: Approval, action: Action) -> Receipt:
+        if action.kind in WRITTEN:
+            return self._writer.perform(approval, action)
+        if self._desk.executor is None:
+            return Receipt(step_id=action.step_id, outcome="refused", reason="not_configured")
+        return self._desk.executor.perform(
+            decode(action.step), step_id=action.step_id, action=action.id, ticket=approval.ticket_id, key=action.key
+        )
+
+    def _look(self, approval: Approval, action: Action) -> Receipt | None:
+        """What the upstream shows of an earlier call of ours; None when it shows nothing or does not answer."""
+        try:
+            if action.kind in WRITTEN:
+                return self._writer.look(approval, action)
+            if self._desk.executor is None or not _moves(action):
+                return None
+            return self._desk.executor.look(decode(action.step), step_id=action.step_id, action=action.id)
+        except OutsideError:
+            return None
+
+    def _conclude(self, approval: Approval, action: Action, receipt: Receipt, attempts: int) -> float:
+        if receipt.outcome != "unknown":
+            self._settle(approval, action, receipt)
+            return SOON
+        now = self._desk.now()
+        with self._desk.engine.begin() as connection:
+            approvals.change_action(
+                connection, action.id, now, was=["sending", "unknown"], state="unknown", reason=receipt.reason
+            )
+        return self._desk.ladder[attempts - 1].total_seconds() if attempts <= len(self._desk.ladder) else SOON
+
+    def _settle(self, approval: Approval, action: Action, receipt: Receipt) -> None:
+        with self._desk.engine.begin() as connection:
+            settle(self._desk, connection, approval, action, receipt)
+
+    def _file(self, approval: Approval, action: Action) -> float:
+        """GitHub has a job of its own, so that it never delays a customer; the approval does not wait for it."""
+        now = self._desk.now()
+        job = Job(queue="gap", key=f"gap:{action.id}", argument=action.id, partition="github")
+        with self._desk.engine.begin() as connection:
+            if approvals.change_action(connection, action.id, now, was=["pending"], state="sending", sent_at=now):
+                self._desk.queue.put(connection, job)
+        return SOON
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _finish(self, approval: Approval, actions: tuple[Action, ...]) -> None:
+        now = self._desk.now()
+        state = ended_as(actions)
+        with self._desk.engine.begin() as connection:
+            if not approvals.change(
+                connection, approval.id, was=["applying", "holding"], state=state, finished_at=now,
+                reply_state=_reply_state(approval, actions, state),
+            ):  # fmt: skip
+                return
+            card_state = {"done": "done", "needs_person": "needs_human"}.get(state, "failed")
+            cards.change(connection, approval.ticket_id, now, version=None, state=card_state)
+            body = {"approval": approval.id, "state": state, "moved": money_moved(actions)}
+            audit.append(
+                connection, at=now, actor="system", event="finished", ticket_id=approval.ticket_id, body=body
+            )
+
+
+def settle(
+    desk: Desk, connection: sa.Connection, approval: Approval, action: Action, receipt: Receipt
+) -> None:
+    """Write an outcome down, once: for the sidebar, for the audit, for the next step."""
+    now = desk.now()
+    document = {
+        "outcome": receipt.outcome, "object": receipt.object, "status": receipt.status,
+        "at": (receipt.at or now).isoformat(), "reason": receipt.reason,
+    }  # fmt: skip
+    changed = approvals.change_action(
+        connection, action.id, now, was=OPEN, state=receipt.outcome, reason=receipt.reason, receipt=document
+    )
+    if changed:
+        note_audit(desk, connection, approval, action, receipt.outcome, receipt)
+
+
+def note_audit(
+    desk: Desk, connection: sa.Connection, approval: Approval, action: Action, event: str,
+    receipt: Receipt | None = None,
+) -> None:  # fmt: skip
+    body = {
+        "approval": approval.id, "action": action.id, "step": action.kind, "object": step_object(action),
+        "amount": action.amount, "currency": action.currency, "key": action.key,
+        "receipt": receipt.object if receipt else None, "reason": receipt.reason if receipt else None,
+    }  # fmt: skip
+    audit.append(
+        connection, at=desk.now(), actor=f"agent:{approval.agent_id}", event=f"step_{event}",
+        ticket_id=approval.ticket_id, body=body,
+    )  # fmt: skip
+
+
+def money_moved(actions: Iterable[Action]) -> dict[str, int]:
+    """Minor units per currency that are known to have gone back to the customer."""
+    return totals(
+        Money(action.amount, action.currency)
+        for action in actions
+        if action.state == "done" and action.kind in GIVES_BACK and action.amount and action.currency
+    )
+
+
+def ended_as(actions: Iterable[Action]) -> str:
+    """The approval's end state: from its Stripe steps, the note and the reply; GitHub has its own time."""
+    counted = [action for action in actions if action.kind != "file_issue" and action.state != "skipped"]
+    states = {action.state for action in counted}
+    if "unknown" in states:
+        return "needs_person"
+    if states <= {"done", "undone"}:
+        return "done"
+    changed = any(action.state in {"done", "undone"} and (_moves(action)) for action in counted)
+    return "partly_done" if changed else "stopped"
+
+
+def step_object(action: Action) -> str | None:
+    """The id the step acts on."""
+    return None if action.kind == "public_reply" else decode(action.step).object
+
+
+def _reply_state(approval: Approval, actions: Iterable[Action], state: str) -> str:
+    deliver = approval.follow_up["deliver"]
+    if deliver == "none" or state in {"stopped", "needs_person"}:
+        return "none"
+    if deliver == "public_reply":
+        return "sent" if any(a.kind == "public_reply" and a.state == "done" for a in actions) else "none"
+    return "ready"
+
+
+def _is_open(action: Action) -> bool:
+    """Whether the approval has to wait for the step: not for GitHub, and not for what a person must decide."""
+    if action.kind == "file_issue":
+        return action.state == "pending"
+    return action.state in OPEN and not (action.state == "unknown" and action.reason == ASK_A_PERSON)
+
+
+def _moves(action: Action) -> bool:
+    return action.kind in KINDS and KINDS[action.kind].moves
+
+
+def _final(action: Action) -> bool:
+    return _moves(action) and not KINDS[action.kind].reversible

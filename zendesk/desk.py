@@ -1,0 +1,87 @@
+"""What do the use cases work with? One value that app.py builds, and the two questions that all of them ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from billing.decision import Decision, decide
+from billing.evidence import Bucket, TicketEvidence
+from billing.guard import Cleared, Refused, Stale, recheck
+from billing.plan import Plan
+from billing.policy import Policy
+from billing.reading import read_ticket
+from github_issues.filing import Filing
+from integrations.jobs import Queue
+from integrations.settings import Settings
+from integrations.store import cards
+from integrations.stripe_executor import StripeExecutor
+from integrations.stripe_reader import StripeReader
+from integrations.zendesk_client import Ticket, ZendeskClient
+from zendesk.agents import Agents
+from zendesk.tickets import read_request
+
+# Waits before a write is tried again; after the last one a person decides (design/engine.md section 5).
+LADDER = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 3600, 21600))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A ticket with what was decided about it just now."""
+
+    ticket: Ticket
+    evidence: TicketEvidence
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """`executor` or `filing` None: that part is not configured, which shows and breaks nothing else."""
+
+    settings: Settings
+    policy: Policy
+    engine: sa.Engine
+    queue: Queue
+    zendesk: ZendeskClient
+    reader: StripeReader
+    executor: StripeExecutor | None
+    filing: Filing | None
+    agents: Agents
+    now: Callable[[], datetime]
+    installation: str  # prefix of every idempotency key
+    ladder: tuple[timedelta, ...] = LADDER
+    service_user: int | None = None  # our own user in Zendesk: its changes start nothing
+
+    def read(self, ticket_id: int, *, correction: str | None, chosen: str | None, lookup: str | None) -> Reading:
+        """Read the ticket and Stripe and decide. Raises OutsideError; a missing part of Stripe does not raise."""
+        ticket, text, requester = read_request(self.zendesk, ticket_id)
+        evidence = read_ticket(text, requester, ticket_id)
+        snapshot = self.reader.snapshot(evidence, now=self.now(), lookup=lookup)
+        decision = decide(
+            evidence, snapshot, self.policy, chosen=chosen, correction=Bucket(correction) if correction else None
+        )
+        return Reading(ticket=ticket, evidence=evidence, decision=decision)
+
+    def read_as_stored(self, ticket_id: int) -> Reading:
+        """`read` with what agents chose for this ticket before."""
+        with self.engine.connect() as connection:
+            stored = cards.read(connection, ticket_id)
+        return self.read(
+            ticket_id,
+            correction=stored.correction if stored else None,
+            chosen=stored.chosen if stored else None,
+            lookup=stored.lookup if stored else None,
+        )
+
+    def recheck(self, ticket_id: int, plan: Plan) -> Cleared | Stale | Refused:
+        """Read everything anew and compare with the plan. When it moved, the card already shows the new plan."""
+        from zendesk.enrichment import store_reading  # the other direction of this import is the usual one
+
+        reading = self.read_as_stored(ticket_id)
+        verdict = recheck(plan, tuple(step.id for step in plan.steps), reading.decision)
+        if not isinstance(verdict, Cleared):
+            store_reading(self, reading)
+        return verdict

@@ -1,0 +1,109 @@
+"""What happens between a webhook and the card? Read, decide, store, and write one note with tags on the ticket.
+
+`Enriching.turn` is called by the engine until the card is stored; a ticket that cannot be read ends in a card that
+says so, never in an error. The note is written once a ticket: its operation id is stored before the call.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from integrations.errors import NotFound, OutsideError, RateLimited, Unauthorized
+from integrations.store import cards
+from zendesk.card import error_document, to_document
+from zendesk.desk import Desk, Reading
+from zendesk.notes import enrichment_note, tags_of
+from zendesk.plans import freeze
+
+TRIES = 5
+
+
+class Enriching:
+    """Argument of a job: `ticket id:request number:try`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._failures: dict[str, int] = {}
+
+    def turn(self, argument: str) -> float | None:
+        """Read the ticket and store its card; seconds until the next try, or None."""
+        ticket_id = int(argument.partition(":")[0])
+        try:
+            reading = self._desk.read_as_stored(ticket_id)
+        except NotFound:
+            self._store_error(ticket_id, "ticket_not_found", "Zendesk has no such ticket.")
+            return None
+        except OutsideError as error:
+            return self._failed(argument, ticket_id, error)
+        self._failures.pop(argument, None)
+        store_reading(self._desk, reading)
+        return self._write_note(reading)
+
+    def _failed(self, argument: str, ticket_id: int, error: OutsideError) -> float | None:
+        """A card that names what did not answer, at once; then the ladder."""
+        failures = self._failures[argument] = self._failures.get(argument, 0) + 1
+        service = error.service.capitalize()
+        wrong = f"{service} refused our credentials." if isinstance(error, Unauthorized) else f"{service} did not answer."
+        self._store_error(ticket_id, f"{error.service}_no_answer", wrong)
+        if failures >= TRIES:
+            self._failures.pop(argument, None)
+            return None
+        if isinstance(error, RateLimited) and error.retry_after is not None:
+            return min(float(error.retry_after), 300.0)
+        return self._desk.ladder[min(failures, len(self._desk.ladder)) - 1].total_seconds()
+
+    def _store_error(self, ticket_id: int, code: str, message: str) -> None:
+        now = self._desk.now()
+        with self._desk.engine.begin() as connection:
+            stored = cards.read(connection, ticket_id)
+            if stored is None or stored.state == "applying":
+                return
+            document = error_document(ticket_id, stored.document, code, message, now)
+            cards.change(connection, ticket_id, now, version=stored.version, state="failed", document=document)
+
+    def _write_note(self, reading: Reading) -> float | None:
+        """One internal note with tags in one update, once for a ticket: its operation id is stored first."""
+        desk, ticket = self._desk, reading.ticket
+        if ticket.closed or not desk.policy.write:
+            return None
+        with desk.engine.begin() as connection:
+            stored = cards.read(connection, ticket.id)
+            if stored is None or stored.noted_at is not None:
+                return None
+            operation = stored.noted or "op_" + secrets.token_hex(12)
+            if stored.noted is None:
+                cards.change(connection, ticket.id, desk.now(), version=stored.version, noted=operation)
+        try:
+            if stored.noted is None or desk.zendesk.find_operation(ticket.id, operation) is None:
+                desk.zendesk.update_ticket(
+                    ticket.id,
+                    note_html=enrichment_note(reading.decision) if "note" in desk.policy.write else None,
+                    add_tags=tags_of(reading.decision) if "tags" in desk.policy.write else (),
+                    operation_id=operation,
+                    stage="enrich",
+                )
+        except OutsideError as error:
+            return 30.0 if error.retryable or error.unknown_outcome else None
+        with desk.engine.begin() as connection:
+            cards.change(connection, ticket.id, desk.now(), version=None, noted_at=desk.now())
+        return None
+
+
+def store_reading(desk: Desk, reading: Reading) -> None:
+    """Store the card of a fresh reading, unless an approval is running on the present one."""
+    document = to_document(desk, reading)
+    plan = freeze(reading.decision.plan)
+    state = document["state"]
+    for _ in range(5):
+        now = desk.now()
+        with desk.engine.begin() as connection:
+            stored = cards.read(connection, reading.ticket.id)
+            if stored is None:
+                cards.ask_for(connection, reading.ticket.id, now)
+                continue
+            kept = "applying" if stored.state == "applying" else state
+            if cards.change(
+                connection, reading.ticket.id, now, version=stored.version, state=kept, document=document, plan=plan,
+                as_of=reading.decision.snapshot.taken_at,
+            ):  # fmt: skip
+                return

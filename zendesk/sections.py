@@ -1,0 +1,439 @@
+"""What do the sections of the card say before an approval? Reads the card, decides no money, knows no HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import combinations
+from typing import Any
+from urllib.parse import urlsplit
+
+from markupsafe import Markup
+
+from billing.money import Money
+from zendesk.wording import Wording, moment
+
+Card = Mapping[str, Any]
+Row = Mapping[str, Any]
+BUCKETS = (
+    "duplicate_subscription",
+    "team_seats",
+    "failed_payment",
+    "self_serve_gap",
+    "product_failure",
+    "other_billing",
+    "not_billing",
+    "undecided",
+)
+_TONES = {
+    "duplicate_subscription": "warning",
+    "failed_payment": "danger",
+    "product_failure": "danger",
+    "undecided": "danger",
+    "team_seats": "info",
+    "self_serve_gap": "info",
+}
+_BARS = {"suggest": 3, "check": 2, "person": 1}
+_CHARGES_CUSTOMER = frozenset({"pay_invoice"})
+_GIVES_BACK = frozenset({"refund_charge"})
+_OPEN_DISPUTE = frozenset({"needs_response", "under_review", "warning_needs_response", "warning_under_review"})
+_LIVE = frozenset({"active", "trialing", "past_due", "unpaid", "paused"})
+_ENDS_NOW = frozenset({"cancel_subscription"})
+_ENDS_LATER = frozenset({"schedule_cancellation"})
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    bucket: Markup
+    tone: str
+    bars: int
+    strength: Markup
+    headline: str
+    lede: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    kind: str  # for, against, neutral
+    says: str
+    quote: str
+    source: Markup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chip:
+    kind: str  # ok, final, undo, bad, or empty
+    says: Markup | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanStep:
+    id: str
+    number: int
+    kind: str
+    title: str
+    detail: str
+    amount: str
+    final: bool
+    optional: bool
+    chips: tuple[Chip, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """The main button. `labels` is JSON for the page: what it says when steps are skipped, by chosen money steps."""
+
+    label: Markup
+    labels: str
+    note: Markup
+    confirm: str
+    symbol: str
+    ready: bool
+
+
+def rows(parent: Mapping[str, Any] | None, key: str) -> Sequence[Row]:
+    """The list under a key; empty when the key or its value is absent."""
+    return (parent or {}).get(key) or ()
+
+
+def part(card: Card, key: str) -> Mapping[str, Any]:
+    """The mapping under a key; empty when the key or its value is absent."""
+    return card.get(key) or {}
+
+
+def link(address: Any) -> str:
+    """The address when a browser may open it from here (https, or loopback in the demo), else empty."""
+    if not isinstance(address, str):
+        return ""
+    try:
+        split = urlsplit(address)
+    except ValueError:
+        return ""
+    loopback = split.scheme == "http" and split.hostname in _LOOPBACK
+    return address if (split.scheme == "https" and split.hostname) or loopback else ""
+
+
+def first_name(card: Card) -> str:
+    return str(part(card, "customer").get("name") or "").split(" ")[0]
+
+
+def initials(name: str) -> str:
+    words = [word for word in name.split() if word[:1].isalpha()]
+    return "".join(word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words)).upper()
+
+
+def needs_person(card: Card) -> bool:
+    decision = part(card, "decision")
+    return (
+        decision.get("band") == "person"
+        or card.get("state") == "needs_human"
+        or any(step.get("kind") == "hand_over" for step in rows(part(card, "plan"), "steps"))
+    )
+
+
+def verdict(card: Card, say: Wording) -> Verdict:
+    decision = part(card, "decision")
+    bucket = str(decision.get("bucket") or "undecided")
+    person = needs_person(card)
+    band = "person" if person else str(decision.get("band") or "check")
+    two = band == "person" and decision.get("second")
+    return Verdict(
+        bucket=say("bucket.undecided") if person else say.known("bucket", bucket),
+        tone="danger" if person else _TONES.get(bucket, ""),
+        bars=_BARS.get(band, 1),
+        strength=say("band.two") if two else say.known("band", band),
+        headline=str(decision.get("headline") or say.known("bucket", bucket)),
+        lede=str(decision.get("lede") or decision.get("why") or ""),
+    )
+
+
+def currency_of(card: Card) -> str:
+    """The currency to write a zero in: the plan's, else the account's."""
+    state = part(card, "billing_state")
+    for source in (rows(part(card, "plan"), "steps"), *(rows(state, k) for k in ("subscriptions", "charges", "invoices"))):
+        for row in source:
+            if row.get("currency"):
+                return str(row["currency"])
+    return "usd"
+
+
+def several_currencies(card: Card) -> bool:
+    state = part(card, "billing_state")
+    found = {row.get("currency") for key in ("subscriptions", "charges") for row in rows(state, key)}
+    return len(found - {None}) > 1
+
+
+def moved_by(steps: Sequence[Row], kinds: frozenset[str]) -> dict[str, int]:
+    """What steps of these kinds move, per currency in minor units."""
+    sums: dict[str, int] = {}
+    for step in steps:
+        if step.get("kind") in kinds and isinstance(step.get("amount"), int):
+            currency = str(step.get("currency") or "usd")
+            sums[currency] = sums.get(currency, 0) + step["amount"]
+    return sums
+
+
+def effects(card: Card, say: Wording) -> list[tuple[Markup, Markup | str]]:
+    """Exactly three cells: what moves, what it does to revenue, what it does to access."""
+    state, plan = part(card, "billing_state"), part(card, "plan")
+    steps, zero = rows(plan, "steps"), say.money(0, currency_of(card))
+    impact = part(plan, "revenue_impact")
+    refund = say.moneys(impact.get("refund"))
+    charged = say.moneys(moved_by(steps, _CHARGES_CUSTOMER))
+    disputes = [row for row in rows(state, "disputes") if row.get("status") in _OPEN_DISPUTE]
+    owed = [row for row in rows(state, "invoices") if row.get("status") == "open" and row.get("amount_remaining")]
+    cell_access = (say("effect.access"), _access(card, say))
+    if disputes and not refund:
+        amount = say.moneys(moved_sum(disputes, "amount"))
+        due = say.date(disputes[0].get("due_by")) or say("effect.unknown")
+        return [(say("effect.disputed"), amount), (say("effect.reply_by"), due), cell_access]
+    if owed and not refund:
+        open_amount = say.moneys(moved_sum(owed, "amount_remaining"))
+        return [(say("effect.charged"), charged or zero), (say("effect.recovers"), open_amount), cell_access]
+    money = (say("effect.charged"), charged) if charged and not refund else (say("effect.gets"), refund or zero)
+    return [money, (say("effect.revenue"), revenue(card, say)), cell_access]
+
+
+def revenue(card: Card, say: Wording) -> Markup | str:
+    """The change in recurring revenue a month, signed."""
+    mrr = part(part(card, "plan"), "revenue_impact").get("mrr") or {}
+    text = say.moneys(mrr)
+    gains = all(amount >= 0 for amount in mrr.values())
+    return (f"+{text}" if gains else text) if text else say("effect.same")
+
+
+def moved_sum(items: Sequence[Row], key: str) -> dict[str, int]:
+    """The sum of one amount over rows, per currency in minor units."""
+    sums: dict[str, int] = {}
+    for row in items:
+        if isinstance(row.get(key), int) and row.get("currency"):
+            sums[row["currency"]] = sums.get(row["currency"], 0) + row[key]
+    return sums
+
+
+def _access(card: Card, say: Wording) -> Markup | str:
+    subscriptions = {row.get("id"): row for row in rows(part(card, "billing_state"), "subscriptions")}
+    live = [row for row in subscriptions.values() if row.get("status") in _LIVE]
+    stays = {row.get("id") for row in live}
+    last: str = ""
+    for step in rows(part(card, "plan"), "steps"):
+        if step.get("kind") in _ENDS_NOW | _ENDS_LATER and step.get("object") in stays:
+            stays.discard(step.get("object"))
+            ends = subscriptions[step.get("object")].get("current_period_end")
+            last = say.date(ends) if step.get("kind") in _ENDS_LATER else last
+    if not live:
+        return say("effect.inactive") if subscriptions else say("effect.unknown")
+    if not stays:
+        return say("effect.until", date=last) if last else say("effect.ends_now")
+    return say("effect.same")
+
+
+def facts(card: Card, say: Wording) -> list[tuple[bool, Markup]]:
+    """The one line under the customer: (proven, text)."""
+    customer = part(card, "customer")
+    identity = customer.get("identity")
+    keys = {"verified": "verified", "matched": "unverified", "mismatch": "mismatch"}
+    line = [(identity == "verified", say(f"customer.{keys[identity]}"))] if identity in keys else []
+    if since := moment(customer.get("since")):
+        line.append((False, say("customer.since", year=since.astimezone(say.zone).year)))
+    if paid := say.moneys(customer.get("paid")):
+        line.append((False, say("customer.paid", amount=paid)))
+    return line
+
+
+def matched(card: Card, say: Wording) -> Markup:
+    customer = part(card, "customer")
+    candidates = rows(customer, "candidates")
+    if len(candidates) > 1 and not customer.get("chosen"):
+        return say("customer.many", n=len(candidates))
+    keys = {"verified": "by_email", "matched": "by_email", "mismatch": "by_id"}
+    return say(f"customer.{keys.get(customer.get('identity') or '', 'none')}")
+
+
+def key_values(card: Card, say: Wording) -> list[tuple[Markup, Markup | str]]:
+    """At most three rows: payment method, disputes, and the open invoice or the earlier refunds."""
+    state = part(card, "billing_state")
+    unread = {str(row.get("part") or "") for row in rows(state, "missing")}
+    method, found = part(state, "payment_method"), list[tuple[Markup, Markup | str]]()
+    if method:
+        brand = str(method.get("brand") or method.get("type") or "").replace("_", " ").capitalize()
+        month, year = method.get("exp_month"), method.get("exp_year")
+        dated = isinstance(month, int) and isinstance(year, int)
+        expires = f"{month:02d}/{year % 100:02d}" if dated else ""
+        key = "kv.card" if expires else "kv.card_short"
+        last4 = method.get("last4")
+        found.append((say("kv.pays_with"), say(key, brand=brand, last4=last4, expires=expires) if last4 else brand))
+    disputes = sum(row.get("status") in _OPEN_DISPUTE for row in rows(state, "disputes"))
+    none = say("kv.none")
+    shown = say("kv.not_read") if "disputes" in unread else say("kv.open_n", n=disputes) if disputes else none
+    found.append((say("kv.disputes"), shown))
+    owed = [row for row in rows(state, "invoices") if row.get("status") == "open" and row.get("amount_remaining")]
+    if owed:
+        amount, due = say.moneys(moved_sum(owed, "amount_remaining")), say.date(owed[0].get("due_date"))
+        found.append((say("kv.open_invoice"), say("kv.open_due", amount=amount, date=due) if due else amount))
+    else:
+        refunds = say.moneys(moved_sum(rows(state, "refunds"), "amount"))
+        found.append((say("kv.refunds"), refunds or (say("kv.not_read") if "refunds" in unread else none)))
+    return found
+
+
+def reasons(card: Card, say: Wording) -> list[Reason]:
+    """What speaks for the decision, then what speaks against it, each the heaviest first."""
+    decision = part(card, "decision")
+    found = []
+    for side in ("for", "against"):
+        ordered = sorted(rows(decision, side), key=lambda row: -abs(row.get("weight") or 0))
+        for row in ordered:
+            kind = side if abs(row.get("weight", 1) or 0) > 0.05 else "neutral"
+            source = say.known("source", row["source"]) if row.get("source") else Markup("")
+            quote = str(row.get("quote") or "")
+            found.append(Reason(kind=kind, says=str(row.get("says") or ""), quote=quote, source=source))
+    return found
+
+
+def plan_steps(card: Card, say: Wording) -> list[PlanStep]:
+    verified = part(card, "customer").get("identity") == "verified"
+    return [_plan_step(row, number, say, verified) for number, row in enumerate(rows(part(card, "plan"), "steps"), 1)]
+
+
+def _plan_step(row: Row, number: int, say: Wording, verified: bool) -> PlanStep:
+    final = bool(row.get("final", row.get("reversible") is False))
+    amount = say.money(row["amount"], row["currency"]) if isinstance(row.get("amount"), int) else ""
+    return PlanStep(
+        id=str(row.get("id") or f"s{number}"),
+        number=number,
+        kind=str(row.get("kind") or ""),
+        title=str(row.get("title") or say.known("kind", row.get("kind"))),
+        detail=str(row.get("detail") or ""),
+        amount=amount,
+        final=final,
+        optional=bool(row.get("optional")),
+        chips=tuple(_chips(row, say, final, verified)),
+    )
+
+
+def _chips(row: Row, say: Wording, final: bool, verified: bool) -> Iterator[Chip]:
+    if final:
+        yield Chip(kind="final", says=say("plan.final"))
+    elif until := say.date(row.get("undo_until")):
+        yield Chip(kind="undo", says=say("plan.undo_until", date=until))
+    elif row.get("kind") == "create_portal_session":
+        yield Chip(kind="undo", says=say("plan.expires"))
+    for checked in rows(row, "checked")[:2]:
+        yield Chip(kind="ok", says=str(checked))
+    if "requester_verified" in rows(row, "requires") and not verified:
+        yield Chip(kind="bad", says=say("plan.verified_first"))
+
+
+def plan_meta(card: Card, say: Wording) -> Markup:
+    if needs_person(card):
+        return say("plan.safe_only")
+    moves = any(isinstance(step.get("amount"), int) for step in rows(part(card, "plan"), "steps"))
+    return say("plan.safest") if moves else say("plan.no_money")
+
+
+def plan_total(card: Card, say: Wording) -> tuple[Markup, str] | None:
+    """The line under the steps; none when a person takes over."""
+    steps = rows(part(card, "plan"), "steps")
+    if not steps or needs_person(card):
+        return None
+    refund, charged = moved_by(steps, _GIVES_BACK), moved_by(steps, _CHARGES_CUSTOMER)
+    if refund:
+        name = first_name(card)
+        return (say("plan.gets", name=name) if name else say("plan.gets_any")), say.moneys(refund)
+    if charged:
+        return say("plan.charged"), say.moneys(charged)
+    moving = [step for step in steps if isinstance(step.get("amount"), int)]
+    return None if moving else (say("plan.total"), say.money(0, currency_of(card)))
+
+
+def blocked(card: Card, say: Wording) -> list[Markup]:
+    """One line for each reason, naming all the steps that are off for it."""
+    by_reason: dict[str, list[Markup]] = {}
+    for row in rows(part(card, "plan"), "blocked"):
+        what, names = say.known("kind", row.get("step")), by_reason.setdefault(str(row.get("why") or ""), [])
+        if what not in names:
+            names.append(what)
+    return [
+        say("plan.blocked", what=say.listed(names), why=say.known("blocked", why)) for why, names in by_reason.items()
+    ]
+
+
+def approval_button(card: Card, say: Wording, ready: bool) -> Approval:
+    """The button that names the money, and the line under it."""
+    plan = part(card, "plan")
+    steps = plan_steps(card, say)
+    source = {step.id: row for step, row in zip(steps, rows(plan, "steps"), strict=True)}
+    money = [step.id for step in steps if step.amount]
+    second = bool(plan.get("second_approval"))
+    optional = [step.id for step in steps if step.amount and step.optional]
+    variants = {}
+    for size in range(len(optional) + 1 if len(optional) <= 4 else 1):
+        for gone in combinations(optional, size):
+            kept = [step_id for step_id in money if step_id not in gone]
+            chosen = [source[step_id] for step_id in kept]
+            if kept:
+                refund = moved_by(chosen, _GIVES_BACK)
+                variants[",".join(kept)] = [_money_label(chosen, say, second), _plain_total(refund)]
+    counts = [_steps_label(card, n, say) for n in range(len(steps) + 1)]
+    label = Markup("{}").format(variants[",".join(money)][0]) if money else counts[-1]
+    confirm = str(plan.get("confirm") or "")
+    return Approval(
+        label=label,
+        labels=json.dumps({"money": variants, "count": [str(text) for text in counts]}, ensure_ascii=False),
+        note=_bar_note(card, steps, say),
+        confirm=confirm,
+        symbol=currency_of(card).upper(),
+        ready=ready and bool(steps),
+    )
+
+
+def money_label(card: Card, say: Wording) -> str:
+    """What the button for the entire plan says, without any word about a second person."""
+    steps = rows(part(card, "plan"), "steps")
+    moving = [step for step in steps if isinstance(step.get("amount"), int)]
+    return _money_label(moving, say, False) if moving else str(_steps_label(card, len(steps), say).unescape())
+
+
+def _plain_total(sums: Mapping[str, int]) -> str:
+    return f"{Money(*next((a, c) for c, a in sums.items())).decimal:f}" if len(sums) == 1 else ""
+
+
+def _money_label(chosen: Sequence[Row], say: Wording, second: bool) -> str:
+    refund, charged = moved_by(chosen, _GIVES_BACK), moved_by(chosen, _CHARGES_CUSTOMER)
+    kinds = {row.get("kind") for row in chosen}
+    if kinds <= _GIVES_BACK:
+        label = say("bar.approve_refund", amount=say.moneys(refund))
+    elif kinds <= _CHARGES_CUSTOMER:
+        label = say("bar.approve_charge", amount=say.moneys(charged))
+    else:
+        label = say("bar.approve_money", amount=" + ".join(say.money(row["amount"], row["currency"]) for row in chosen))
+    return str((say("bar.ask_second", label=label) if second else label).unescape())
+
+
+def _steps_label(card: Card, n: int, say: Wording) -> Markup:
+    for step in rows(part(card, "plan"), "steps"):
+        if step.get("kind") == "hand_over":
+            return Markup("{}").format(step.get("title") or say("bar.hand_over"))
+    return say("bar.approve", n=n)
+
+
+def _bar_note(card: Card, steps: Sequence[PlanStep], say: Wording) -> Markup:
+    plan = part(card, "plan")
+    finals = [str(step.number) for step in steps if step.final]
+    if plan.get("second_approval"):
+        return say("bar.second")
+    if finals:
+        hold = plan.get("hold_seconds") or 0
+        key = "bar.final" if hold else "bar.final_now"
+        return say(key, n=len(finals), steps=say.listed(finals), hold=hold)
+    return say("bar.no_money") if part(card, "follow_up").get("body") else say("bar.no_money_plain")
+
+
+def stamp(card: Card, now: datetime) -> tuple[Any, bool]:
+    """When Stripe was read, and whether that is more than ten minutes ago."""
+    at = moment(card.get("as_of"))
+    return at, at is not None and (now - at).total_seconds() > 600

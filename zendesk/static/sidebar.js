@@ -1,0 +1,140 @@
+// Glue between Zendesk's frame and the server-rendered card: headers, height, focus, and the reply box. No framework.
+(() => {
+  'use strict';
+  const boot = JSON.parse(document.getElementById('boot').textContent);
+  document.getElementById('boot').remove();
+  const byId = id => document.getElementById(id);
+  const root = document.documentElement;
+  const client = window.ZAFClient ? window.ZAFClient.init() : false;
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
+  const ran = new Set(), inserted = new Set();
+  let { token, ticket, lang } = boot, stage = byId('card').dataset.stage, height = 0;
+
+  const headers = () => ({ Authorization: `Bearer ${token}`, 'Accept-Language': lang, 'X-Time-Zone': zone });
+  const say = text => { if (text && byId('live').textContent !== text) byId('live').textContent = text; };
+  const invoke = (...args) => client ? client.invoke(...args).catch(() => null) : Promise.resolve(null);
+  const read = paths => client ? client.get(paths).catch(() => ({})) : Promise.resolve({});
+  const scheme = name => { if (name === 'light' || name === 'dark') root.dataset.scheme = name; };
+  const load = () => htmx.ajax('GET', `/api/tickets/${ticket}/card?view=glance`, { target: '#card', swap: 'outerHTML' });
+  const offline = on => { byId('offline').hidden = !on; fit(); };
+
+  // In review the card is taller than the panel: bound the frame, so that the approve bar can stick to its bottom edge.
+  const fit = () => {
+    let wanted = Math.ceil(byId('card').getBoundingClientRect().height) + byId('offline').offsetHeight;
+    if (document.querySelector('.bar-approve')) wanted = Math.min(wanted, Math.max(480, screen.availHeight - 160));
+    if (wanted !== height) invoke('resize', { width: '100%', height: `${height = wanted}px` });
+  };
+
+  // The agent's own text is never overwritten: an empty box is filled, another one is added to.
+  const escaped = text => text.replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
+  const html = text => text.trim().split(/\n{2,}/).map(p => `<p>${escaped(p).replace(/\n/g, '<br>')}</p>`).join('');
+  const insert = async () => {
+    const draft = byId('draft');
+    if (!client || !draft || inserted.has(draft.dataset.approval)) return;
+    inserted.add(draft.dataset.approval);
+    const now = await read(['ticket.id', 'comment.text', 'comment.type']);
+    let text = 'reply_failed';
+    if (String(now['ticket.id']) === String(ticket)) {
+      const empty = !String(now['comment.text'] || '').replace(/<[^>]*>|&nbsp;/g, '').trim();
+      if (empty && now['comment.type'] === 'internalNote') await client.set('comment.type', 'publicReply').catch(() => null);
+      const done = client.invoke(empty ? 'ticket.editor.insert' : 'comment.appendHtml', html(draft.value));
+      text = await done.then(() => empty ? 'reply_in' : 'reply_added', () => 'reply_failed');
+    }
+    if (text === 'reply_failed') inserted.delete(draft.dataset.approval);
+    else document.querySelectorAll('[data-insert]').forEach(button => { button.hidden = true; });
+    if (text === 'reply_failed') { draft.hidden = false; }
+    if (byId('reply-says')) byId('reply-says').textContent = boot.texts[text];
+    invoke('notify', boot.texts[text], text === 'reply_failed' ? 'alert' : 'notice');
+    say(boot.texts[text]);
+    fit();
+  };
+
+  const swapped = (byPerson) => {
+    const card = byId('card'), { approval, focus, say: said } = card.dataset, before = stage;
+    stage = card.dataset.stage;
+    if (before !== stage || byPerson) {
+      say(said || (byId('note') || byId('verdict')).textContent.trim());
+      if (focus && before !== 'loading' && document.hasFocus()) (byId(focus) || byId('verdict')).focus();
+    }
+    if (approval && stage !== 'done' && stage !== 'stopped') ran.add(approval);
+    if (stage === 'done' && ran.has(approval)) insert();
+    chosen();
+    fit();
+  };
+
+  // Skipped steps are not sent, and the button keeps saying what the rest costs.
+  const chosen = () => {
+    const form = byId('approve');
+    if (!form) return;
+    const kept = [...document.querySelectorAll('input[name="steps"]:not(:disabled)')], labels = JSON.parse(form.dataset.labels);
+    const money = labels.money[kept.filter(one => 'money' in one.dataset).map(one => one.value).join(',')];
+    const amount = byId('amount'), go = byId('go'), needed = amount && money ? money[1] || amount.dataset.confirm : '';
+    go.textContent = money ? money[0] : labels.count[kept.length];
+    if (amount) {
+      byId('typed').hidden = amount.disabled = !needed;
+      byId('typed').querySelector('b').textContent = needed;
+    }
+    const typed = !needed || amount.value.trim().replace(',', '.') === needed;
+    go.toggleAttribute('aria-disabled', false);
+    if (!typed || !kept.length || go.disabled) go.setAttribute('aria-disabled', 'true');
+  };
+
+  document.addEventListener('click', event => {
+    const button = event.target.closest('button');
+    if (!button) return;
+    if ('skip' in button.dataset) {
+      const off = button.getAttribute('aria-pressed') !== 'true', step = button.closest('.step');
+      button.setAttribute('aria-pressed', String(off));
+      step.dataset.s = off ? 'skip' : 'plan';
+      step.querySelector('input[name="steps"]').disabled = off;
+      chosen();
+    } else if (button.dataset.insert) insert();
+    else if (button.dataset.copy) {
+      navigator.clipboard?.writeText(byId(button.dataset.copy).value).then(() => invoke('notify', boot.texts.copied), () => null);
+    }
+  });
+  document.addEventListener('input', event => { if (event.target.id === 'amount') chosen(); });
+  document.addEventListener('submit', event => {
+    if (event.target.id !== 'approve' || byId('go').getAttribute('aria-disabled') !== 'true') return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    (byId('amount') || byId('go')).focus();
+  }, true);
+
+  document.addEventListener('htmx:config:request', event => Object.assign(event.detail.ctx.request.headers, headers()));
+  document.addEventListener('htmx:before:swap', event => {
+    const type = event.detail.ctx.response?.headers.get('Content-Type') || '';
+    if (!type.startsWith('text/html')) { event.preventDefault(); offline(true); say(boot.texts.offline); }
+  });
+  document.addEventListener('htmx:error', () => { offline(true); say(boot.texts.offline); });
+  document.addEventListener('htmx:after:swap', event => {
+    offline(false);
+    swapped(event.detail.ctx.sourceElement?.id !== 'card' || event.detail.ctx.request?.method === 'POST');
+  });
+
+  const renew = async () => {
+    const answer = await fetch('/api/session', { method: 'POST', headers: headers() }).catch(() => null);
+    if (answer?.ok) token = (await answer.json()).token || token;
+  };
+  setInterval(renew, 600000);
+  new ResizeObserver(fit).observe(document.body);
+
+  const start = async () => {
+    const got = await read(['ticket.id', 'ticket.requester.id', 'currentUser.locale', 'colorScheme']);
+    scheme(got.colorScheme);
+    lang = got['currentUser.locale'] || lang;
+    const other = got['ticket.id'] && String(got['ticket.id']) !== String(ticket);
+    ticket = got['ticket.id'] || ticket;
+    if (ticket && (other || !boot.loaded)) load();
+    else swapped(false);
+  };
+  if (!client) { if (ticket && !boot.loaded) load(); return; }
+  client.on('app.registered', start);
+  client.on('app.activated', async () => {
+    const { 'ticket.id': id } = await read(['ticket.id']);
+    if (id && String(id) !== String(ticket)) { ticket = id; load(); }
+  });
+  client.on('colorScheme.changed', scheme);
+  for (const change of ['ticket.requester.id.changed', 'ticket.conversation.changed'])
+    client.on(change, () => { if (ticket && ['glance', 'empty', 'error'].includes(stage)) load(); });
+})();
