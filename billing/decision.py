@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from billing.diagnosis import Diagnosis
-from billing.evidence import TicketEvidence
-from billing.identity import Identity
+from billing.anomalies import find_anomalies
+from billing.diagnosis import Diagnosis, diagnose
+from billing.evidence import Bucket, TicketEvidence
+from billing.identity import Identity, Level, identify
 from billing.plan import Plan
+from billing.policy import Policy
+from billing.proposals import gap_behind, named_situation, propose
+from billing.situations.scene import Scene
+from billing.situations.situation import Situation
 from billing.snapshot import Anomaly, BillingSnapshot
+
+_HEADLINES = {
+    Bucket.DUPLICATE_SUBSCRIPTION: "No duplicate found",
+    Bucket.TEAM_SEATS: "A question about seats",
+    Bucket.FAILED_PAYMENT: "A payment does not go through",
+    Bucket.SELF_SERVE_GAP: "Could be done in the portal",
+    Bucket.PRODUCT_FAILURE: "The product let them down",
+    Bucket.OTHER_BILLING: "A question about money",
+    Bucket.NOT_BILLING: "Not a billing ticket",
+    Bucket.UNDECIDED: "Nothing to go by yet",
+}
+_STRANGERS = {Level.MISMATCH: "Found, but not theirs", Level.UNKNOWN: "No customer found"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +41,54 @@ class Decision:
     gap: str | None
     headline: str  # <= 32 characters
     lede: str
+
+
+def decide(
+    evidence: TicketEvidence,
+    snapshot: BillingSnapshot,
+    policy: Policy,
+    *,
+    chosen: str | None = None,
+    correction: Bucket | None = None,
+) -> Decision:
+    """The whole judgement over one ticket and one snapshot; the same input gives the same answer."""
+    identity = identify(evidence, snapshot, chosen=chosen)
+    anomalies = find_anomalies(evidence, snapshot, identity, policy)
+    diagnosis = diagnose(evidence, snapshot, identity, anomalies, policy, correction)
+    plan = propose(evidence, snapshot, identity, anomalies, diagnosis, policy)
+    scene = Scene(evidence=evidence, snapshot=snapshot, identity=identity, anomalies=anomalies, policy=policy)
+    line = named_situation(scene, diagnosis)
+    filed = any(planned.step.kind == "file_issue" for planned in plan.steps)
+    return Decision(
+        evidence=evidence,
+        snapshot=snapshot,
+        identity=identity,
+        anomalies=anomalies,
+        diagnosis=diagnosis,
+        plan=plan,
+        gap=gap_behind(diagnosis, line, snapshot) if filed else None,
+        headline=_headline(diagnosis, identity, line),
+        lede=_lede(scene, plan, diagnosis),
+    )
+
+
+def _headline(diagnosis: Diagnosis, identity: Identity, line: Situation | None) -> str:
+    if line is not None:
+        return line.headline
+    if diagnosis.bucket not in {Bucket.NOT_BILLING, Bucket.UNDECIDED} and identity.level in _STRANGERS:
+        return _STRANGERS[identity.level]
+    return _HEADLINES[diagnosis.bucket]
+
+
+def _lede(scene: Scene, plan: Plan, diagnosis: Diagnosis) -> str:
+    """What we would do, in one sentence; what happened, when nothing is to be done."""
+    writes = [planned.title for planned in plan.steps if planned.step.moves]
+    if writes:
+        rest = [title[0].lower() + title[1:] for title in writes[:-1]]
+        return f"{writes[-1]}{' and ' + ', '.join(rest) if rest else ''}."
+    offered = [p.says for p in plan.steps if p.step.kind not in {"write_internal_note", "file_issue", "explain"}]
+    if diagnosis.needs_human and not offered:
+        return diagnosis.why
+    return offered[0] if offered else diagnosis.why
+
+

@@ -50,7 +50,8 @@ class DuplicateGroup:
     """Live subscriptions of one family for one owner, oldest first in `members`.
 
     `keeper` is None and `extras` empty when `tie`. `same_plan`: price and interval are equal throughout. `doubts`
-    lower the confidence only: `names_differ` (other billing names at one company domain), `far_apart` (60 days).
+    lower the confidence only: `names_differ` (the customers share no word of their names), `far_apart` (60 days
+    between them, and both renewed).
     """
 
     family: str
@@ -192,7 +193,7 @@ def groups_in(joins: Joins, policy: Policy) -> tuple[DuplicateGroup, ...]:
         for members in _one_owner(by_family[name], joins.customers, policy):
             ids = frozenset(s.id for s in members)
             if ids not in groups:
-                groups[ids] = _group(name, members, joins.customers, policy)
+                groups[ids] = _group(name, members, joins, policy)
     return tuple(groups.values())
 
 
@@ -252,10 +253,8 @@ def plan(subscription: Subscription) -> frozenset[tuple[str, int | None, str, st
 # --- which one stays ----------------------------------------------------------------------------------------------
 
 
-def _group(
-    name: str, members: Sequence[Subscription], customers: Mapping[str, Customer], policy: Policy
-) -> DuplicateGroup:
-    keeper, reason = _keeper(members, customers, policy)
+def _group(name: str, members: Sequence[Subscription], joins: Joins, policy: Policy) -> DuplicateGroup:
+    keeper, reason = _keeper(members, joins.customers, policy)
     ids = tuple(s.id for s in members)
     return DuplicateGroup(
         family=name,
@@ -265,7 +264,7 @@ def _group(
         tie=keeper is None,
         reason=reason,
         same_plan=len({plan(s) for s in members}) == 1,
-        doubts=_doubts(members, customers),
+        doubts=_doubts(members, joins),
     )
 
 
@@ -294,9 +293,7 @@ def _keeper(
     return oldest[0].subscription.id, reason or Reason.OLDER
 
 
-def _rank(
-    subscription: Subscription, comparable: bool, customers: Mapping[str, Customer], policy: Policy
-) -> _Rank:
+def _rank(subscription: Subscription, comparable: bool, customers: Mapping[str, Customer], policy: Policy) -> _Rank:
     """`comparable`: the plans differ in product and share a currency, so that one of them is the larger plan."""
     lasting = any(d.duration == "forever" for d in subscription.discounts)
     longest = max(_months(item.price) for item in subscription.items)
@@ -314,11 +311,13 @@ def _products(subscription: Subscription) -> frozenset[str]:
     return frozenset(item.price.product for item in subscription.items)
 
 
-def _doubts(members: Sequence[Subscription], customers: Mapping[str, Customer]) -> tuple[str, ...]:
-    payers = [customers[payer] for payer in {s.customer for s in members} if payer in customers]
+def _doubts(members: Sequence[Subscription], joins: Joins) -> tuple[str, ...]:
+    """Two things that speak for two people. Payments that go on for long on both sides look meant."""
+    payers = [joins.customers[payer] for payer in {s.customer for s in members} if payer in joins.customers]
     names = [frozenset((payer.name or "").casefold().split()) for payer in payers]
     strangers = len(names) > 1 and all(names) and not frozenset.intersection(*names)
-    apart = members[-1].created - members[0].created > _FAR_APART
+    renewed = sum(invoice.status == "paid" for invoice in joins.invoices_for(members[-1].id)) > 1
+    apart = renewed and members[-1].created - members[0].created > _FAR_APART
     return ("names_differ",) * strangers + ("far_apart",) * apart
 
 

@@ -26,27 +26,32 @@ _CODE = re.compile(r"[A-Za-z][A-Za-z_.-]{0,63}\Z|[A-Za-z][A-Za-z0-9]{0,11}(?:[_.
 _PERMISSION = re.compile(r"[A-Za-z][A-Za-z_]{0,60}(?:[:=][a-z]{1,10})?\Z")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=-]{0,79}\Z")
 _SEGMENT = re.compile(r"[A-Za-z0-9_.\-{}]{1,64}\Z")
-_SECRET = re.compile(r"(?:sk|rk|pk|whsec|ghp|ghs|gho|ghu|ghr|github_pat|xox.)[_-]", re.ASCII)
+_SECRET = re.compile(r"(?:\b|_)(?:[srp]k_|whsec_|gh[pousr]_|github_pat_|xox[a-z]-|AKIA|eyJ)|-----BEGIN")
 
 _IN_PROGRESS = "idempotency_key_in_use"
 """Stripe's code for: another request with this very key is under way, so its outcome is not known yet."""
 
 
+def looks_secret(value: str) -> bool:
+    """True when the text holds something that begins as a vendor's keys and tokens do."""
+    return _SECRET.search(value) is not None
+
+
 def safe_code(value: object) -> str | None:
     """The vendor's short code when it looks like one; None for anything that may be text, a number or a secret."""
-    if isinstance(value, str) and _CODE.match(value) and not _SECRET.match(value):
+    if isinstance(value, str) and _CODE.match(value) and not looks_secret(value):
         return value
     return None
 
 
 def safe_permission(value: object) -> str | None:
     """A permission's name, such as `tickets:write`, `issues=write` or `rak_charge_read`."""
-    return value if isinstance(value, str) and _PERMISSION.match(value) else None
+    return value if isinstance(value, str) and _PERMISSION.match(value) and not looks_secret(value) else None
 
 
 def safe_request_id(value: object) -> str | None:
     """The vendor's request id when it looks like one."""
-    if isinstance(value, str) and _REQUEST_ID.match(value) and not _SECRET.match(value):
+    if isinstance(value, str) and _REQUEST_ID.match(value) and not (value.isdigit() or looks_secret(value)):
         return value
     return None
 
@@ -55,7 +60,7 @@ def safe_path(path: str) -> str:
     """The path without query and fragment; a segment that is neither a word nor an id becomes an ellipsis."""
     bare = path.partition("?")[0].partition("#")[0]
     return "/".join(
-        part if not part or (_SEGMENT.match(part) and not _SECRET.match(part)) else "…" for part in bare.split("/")
+        part if not part or (_SEGMENT.match(part) and not looks_secret(part)) else "…" for part in bare.split("/")
     )
 
 
@@ -109,7 +114,8 @@ class OutsideError(Exception):
 
     def __reduce__(self) -> tuple[Callable[[], OutsideError], tuple[()]]:
         # The durable engine pickles exceptions; the default protocol cannot pass keyword-only fields.
-        return partial(type(self), **vars(self)), ()
+        kept = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return partial(type(self), **kept), ()
 
 
 class Unreachable(OutsideError):

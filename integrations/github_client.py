@@ -1,7 +1,7 @@
 """What does the repository's issue tracker hold, and how do we write to it one thing at a time?
 
 Vendor pages: docs.github.com/rest (issues, labels), best practices and rate limits for the REST API.
-GitHub has no idempotency key: after an unknown outcome look for the marker with `issues_by_label` before creating again.
+GitHub has no idempotency key: after an unknown outcome look for the marker (`issues_by_label`) before creating again.
 """
 
 from __future__ import annotations

@@ -192,5 +192,3 @@ def _launch(engine: sa.Engine, url: str, *, executor: str, run: bool = True) -> 
     if run:
         for queue in QUEUES:
             DBOS.register_queue(queue, partition_concurrency=1, worker_concurrency=8, polling_interval_sec=0.25)
-
-

@@ -28,6 +28,8 @@ from integrations.errors import (
 from integrations.http import CappedSession, DeadlineExceeded, NotSent, RedirectRefused, ResponseTooLarge
 
 API_VERSION = "2026-10-28.endive"
+OTHER_MODE = "other_mode"
+"""Our code for: the id exists, in the other of test and live mode."""
 _PERMISSION = re.compile(r"rak_[a-z_]{3,60}")
 
 
@@ -66,6 +68,8 @@ def _ours(error: stripe.StripeError, method: str, path: str) -> OutsideError:
         return Refused(
             service="stripe", method=method, path=path, status=status, request_id=request_id, code="idempotency_error"
         )
+    if status == 404 and "similar object exists in" in (error.user_message or "")[:2000]:
+        code = OTHER_MODE
     kind = _REFUSALS.get(status or 0)
     if kind is None and status is not None and 400 <= status < 500 and status != 408:
         kind = Refused

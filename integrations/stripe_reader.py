@@ -19,19 +19,22 @@ from urllib.parse import quote
 from marshmallow import Schema, ValidationError
 
 from billing.evidence import IdentifierKind, TicketEvidence
+from billing.plan import Plan, SendCheckoutLink, SendInvoiceCopy, SendInvoiceLink, SendPortalLogin, Step
 from billing.records import Charge, Customer, Invoice, PaymentIntent, PortalConfiguration, Price, Subscription
 from billing.snapshot import BillingSnapshot, Hint, Missing, Why
 from integrations import stripe_schemas as schemas
 from integrations.errors import Forbidden, Garbled, NotFound, OutsideError, RateLimited, Unreachable
 from integrations.http import CappedSession, capped_session
-from integrations.stripe_calls import open_client, translated
+from integrations.stripe_calls import OTHER_MODE, open_client, translated
 
 TOTAL_SECONDS = 8.0
 PAGE, MOST_PAGES = 100, 3
 MOST_CUSTOMERS, MOST_IDS = 5, 5
 PORTAL_KEPT = timedelta(minutes=15)
 WARNED_CHARGES = 3  # early fraud warnings are asked for the newest charges only
-STRIPE_ID = re.compile(r"(?:sub_sched|cus|sub|si|in|ii|il|ch|py|pi|re|pyr|pm|seti|dp|du|cn|cs_test|cs_live)_[A-Za-z0-9]{1,80}")
+STRIPE_ID = re.compile(
+    r"(?:sub_sched|cus|sub|si|in|ii|il|ch|py|pi|re|pyr|pm|seti|dp|du|cn|cs_test|cs_live)_[A-Za-z0-9]{1,80}"
+)
 _EXPANDED = {"cs_test": "cs", "cs_live": "cs"}
 _BY_PREFIX: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "cus": ("/v1/customers/{}", ()),
@@ -44,6 +47,7 @@ _BY_PREFIX: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "pyr": ("/v1/refunds/{}", ("charge.customer",)),
     "cs": ("/v1/checkout/sessions/{}", ("customer",)),
 }
+_DEFAULT_PORTAL = {"active": "true", "is_default": "true", "limit": 1}
 _T = TypeVar("_T")
 Params = dict[str, Any]
 
@@ -95,9 +99,44 @@ class StripeReader:
             lists.lack("customers", Why.CUT_OFF)
         kept = kept[:MOST_CUSTOMERS]
         self._second_round([c for c in kept if not c.deleted], lists)
-        lists.add("checkout_sessions", (s for s in sessions if s.email is None or email is None or _same(s.email, email)))
+        lists.add(
+            "checkout_sessions", (s for s in sessions if s.email is None or email is None or _same(s.email, email))
+        )
         self._third_round(kept, lists, now)
         return self._build(kept, hints, portal, lists, now)
+
+    def links(self, chosen: Plan) -> dict[str, str]:
+        """Links for the reply of this plan, by placeholder: fetched now, never stored; one that fails is left out."""
+        links: dict[str, str] = {}
+        for planned in chosen.steps:
+            name, link = self._link(planned.step)
+            if name and link:
+                links.setdefault(name, link)
+        return links
+
+    def _link(self, step: Step) -> tuple[str, str | None]:
+        try:
+            match step:
+                case SendPortalLogin():
+                    configurations = self._get("/v1/billing_portal/configurations", dict(_DEFAULT_PORTAL)).get("data")
+                    portals, _ = _loaded(schemas.PORTAL, configurations)
+                    return "portal_link", portals[0].login_page_url if portals else None
+                case SendInvoiceLink() | SendInvoiceCopy():
+                    return self._document_link(step.object or "")
+                case SendCheckoutLink() if step.target and step.target.startswith("cs_"):
+                    session = self._get(f"/v1/checkout/sessions/{quote(step.target, safe='')}", {})
+                    recovery = (session.get("after_expiration") or {}).get("recovery") or {}
+                    return "checkout_link", _https(session.get("url") or recovery.get("url"))
+        except OutsideError:
+            pass
+        return "", None
+
+    def _document_link(self, identifier: str) -> tuple[str, str | None]:
+        if identifier.startswith(("ch_", "py_")):
+            charge = self._get(f"/v1/charges/{quote(identifier, safe='')}", {})
+            return "receipt_link", _https(charge.get("receipt_url"))
+        invoice = self._get(f"/v1/invoices/{quote(identifier, safe='')}", {})
+        return "invoice_link", _https(invoice.get("hosted_invoice_url") or invoice.get("invoice_pdf"))
 
     # --- round one: who ------------------------------------------------------------------------------------------
 
@@ -174,8 +213,8 @@ class StripeReader:
             kept = self._portal
         if kept is not None and now - kept[0] < PORTAL_KEPT and now >= kept[0]:
             return kept[1]
-        params = {"active": "true", "is_default": "true", "limit": 1}
-        listed, unread = _loaded(schemas.PORTAL, self._get("/v1/billing_portal/configurations", params).get("data"))
+        answer = self._get("/v1/billing_portal/configurations", dict(_DEFAULT_PORTAL))
+        listed, unread = _loaded(schemas.PORTAL, answer.get("data"))
         if unread:
             raise Garbled(service="stripe", method="GET", path="/v1/billing_portal/configurations")
         portal = listed[0] if listed else None
@@ -392,7 +431,7 @@ def _same(one: object, other: str | None) -> bool:
 
 
 def _other_mode(error: NotFound) -> bool:
-    return error.code == "other_mode"
+    return error.code == OTHER_MODE
 
 
 def _template(path: str) -> str:
@@ -410,3 +449,7 @@ def _why(error: OutsideError) -> Why:
     if isinstance(error, Forbidden):
         return Why.NOT_PERMITTED
     return Why.NO_ANSWER if isinstance(error, Unreachable | RateLimited) or error.retryable else Why.UNREADABLE
+
+
+def _https(value: object) -> str | None:
+    return value if isinstance(value, str) and value.startswith("https://") else None

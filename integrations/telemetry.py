@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
 import sentry_sdk
+from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.transport import Transport
 
-from integrations.errors import OutsideError
+from integrations.errors import OutsideError, looks_secret
 
 ALLOWED_KEYS = frozenset(
     (
@@ -34,6 +35,8 @@ _EVENT = re.compile(r"[a-z][a-z0-9_]{2,63}\Z")
 _WORD = re.compile(r"[A-Za-z0-9_.:/<>{}=+-]{1,120}\Z")
 _NAME = re.compile(r"[A-Za-z_<][A-Za-z0-9_.<>]{0,199}\Z")
 _ROUTE = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}\Z|/[A-Za-z0-9_/.<>:{}-]{0,119}\Z")
+_LONG_NUMBER = re.compile(r"[0-9](?:[ .-]?[0-9]){12}")
+_RELEASE = re.compile(r"[A-Za-z0-9_.+-]{1,60}(?:@[0-9][A-Za-z0-9_.+-]{0,40})?\Z")
 _MOST_FRAMES = 60
 _OUTSIDERS = ("urllib3", "requests", "dbos", "sqlalchemy", "waitress", "werkzeug", "alembic")
 _OWN = ("app", "billing", "integrations", "zendesk", "github_issues", "billing_desk")
@@ -127,8 +130,13 @@ def _plain(value: object) -> str | int | float | bool | list[str] | None:
     if isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple | set | frozenset):
-        return sorted(str(one) for one in value if isinstance(one, str) and _WORD.match(one))
-    return str(value) if isinstance(value, str) and _WORD.match(value) and not value.isdecimal() else None
+        return sorted(one for one in value if isinstance(one, str) and _one_word(one))
+    return value if isinstance(value, str) and _one_word(value) else None
+
+
+def _one_word(text: str) -> bool:
+    """An id, a code or a path; no key, and no run of digits long enough for a card."""
+    return bool(_WORD.match(text)) and not looks_secret(text) and not _LONG_NUMBER.search(text)
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
@@ -154,13 +162,14 @@ def _report_errors(dsn: str, release: str, transport: type[Transport] | None) ->
         dsn=dsn,
         release=release or None,
         transport=transport,
+        integrations=[FlaskIntegration(transaction_style="url")],
         before_send=lambda event, hint: allowed_event(event, hint),  # type: ignore[arg-type,return-value]  # TypedDict
         before_send_transaction=lambda event, hint: None,
         before_breadcrumb=lambda crumb, hint: None,
         max_breadcrumbs=0,
+        trace_propagation_targets=[],  # else each request to Stripe would carry our trace headers
         traces_sample_rate=0.0,
         profiles_sample_rate=0.0,
-        send_default_pii=False,
         include_local_variables=False,
         include_source_context=False,
         max_request_body_size="never",
@@ -176,15 +185,16 @@ def allowed_event(event: Mapping[str, Any], hint: Mapping[str, Any]) -> dict[str
     """A new event of permitted fields: exception types, our codes, frames without variables, route and reference."""
     error = (hint.get("exc_info") or (None, None))[1]
     tags = {"code": _code(error), "route": _matching(_ROUTE, event.get("transaction"))}
-    tags["reference"] = _matching(_WORD, (event.get("tags") or {}).get("reference"))
+    for name in ("reference", "action_id"):
+        tags[name] = _matching(_WORD, (event.get("tags") or {}).get(name))
     tags["service"] = error.service if isinstance(error, OutsideError) else None
-    built = {
+    built: dict[str, Any] = {
         "event_id": event.get("event_id"),
         "timestamp": event.get("timestamp"),
         "level": _matching(_NAME, event.get("level")) or "error",
         "platform": "python",
         "logger": _matching(_NAME, event.get("logger")),
-        "release": _matching(_WORD, event.get("release")),
+        "release": _matching(_RELEASE, event.get("release")),
         "environment": _matching(_WORD, event.get("environment")),
         "tags": {key: value for key, value in tags.items() if value},
         "exception": {"values": [_exception(value) for value in (event.get("exception") or {}).get("values") or ()]},

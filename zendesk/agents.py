@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from billing.policy import Policy
 from integrations.errors import NotFound
-from integrations.zendesk_client import Ticket, User, ZendeskClient
+from integrations.zendesk_client import ZendeskClient
+from integrations.zendesk_schemas import Ticket, User
 from zendesk.refusals import Refusal
 
 KEPT = timedelta(seconds=60)
@@ -43,7 +44,7 @@ class Agents:
             return kept[1]
         try:
             user = self._client.user(agent_id)
-            groups = self._client.group_memberships(agent_id)
+            groups = [one.group_id for one in self._client.group_memberships(agent_id)]
         except NotFound as error:
             raise Refusal("not_allowed", "Zendesk does not know this agent any more.") from error
         if user.role not in {"agent", "admin"} or user.suspended or not user.active:

@@ -93,9 +93,7 @@ class Applying:
             approvals.change(connection, approval.id, state="stopped", reason=reason, finished_at=now)
             cards.change(connection, approval.ticket_id, now, version=None, state="ready")
             body = {"approval": approval.id, "reason": reason}
-            audit.append(
-                connection, at=now, actor="system", event="stopped", ticket_id=approval.ticket_id, body=body
-            )
+            audit.append(connection, at=now, actor="system", event="stopped", ticket_id=approval.ticket_id, body=body)
 
     # --- one step ---------------------------------------------------------------------------------------------------
 
@@ -225,14 +223,10 @@ class Applying:
             card_state = {"done": "done", "needs_person": "needs_human"}.get(state, "failed")
             cards.change(connection, approval.ticket_id, now, version=None, state=card_state)
             body = {"approval": approval.id, "state": state, "moved": money_moved(actions)}
-            audit.append(
-                connection, at=now, actor="system", event="finished", ticket_id=approval.ticket_id, body=body
-            )
+            audit.append(connection, at=now, actor="system", event="finished", ticket_id=approval.ticket_id, body=body)
 
 
-def settle(
-    desk: Desk, connection: sa.Connection, approval: Approval, action: Action, receipt: Receipt
-) -> None:
+def settle(desk: Desk, connection: sa.Connection, approval: Approval, action: Action, receipt: Receipt) -> None:
     """Write an outcome down, once: for the sidebar, for the audit, for the next step."""
     now = desk.now()
     document = {

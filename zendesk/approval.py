@@ -111,7 +111,9 @@ def stop(desk: Desk, approval_id: str, agent: Agent) -> None:
         if not stopped:
             raise Refusal("too_late", "Nothing is left to stop: every step was sent already.")
         approvals.change(connection, approval_id, was=["waiting_second"], state="stopped", finished_at=now)
-        approvals.change(connection, approval_id, was=["holding", "applying"], state="applying", reason="stopped_by_agent")
+        approvals.change(
+            connection, approval_id, was=["holding", "applying"], state="applying", reason="stopped_by_agent"
+        )
         _audit(connection, now, agent, "stopped", approval.ticket_id, {"approval": approval_id, "steps": stopped})
 
 
@@ -206,7 +208,9 @@ def _record(
     four_eyes = any(amount > limit(desk.policy.refunds.second_approval_above, c) for c, amount in moved.items())
     busy = approvals.under_way(connection, stored.ticket_id)
     if busy is not None and busy.digest != plan.digest:
-        raise Refusal("already_approved", f"{busy.agent_name} approved another plan for this ticket; it is still running.")
+        raise Refusal(
+            "already_approved", f"{busy.agent_name} approved another plan for this ticket; it is still running."
+        )
     current = cards.read(connection, stored.ticket_id)
     if current is None or current.plan is None or thaw(current.plan).digest != plan.digest:
         raise Refusal("plan_changed", "The plan is another one by now. Nothing was done.")
@@ -215,7 +219,7 @@ def _record(
         "id": approval_id, "ticket_id": stored.ticket_id, "customer": customer, "digest": plan.digest, "round": round_,
         "request_hash": request.hash(agent), "agent_id": agent.id, "agent_name": agent.name[:120],
         "state": "waiting_second" if four_eyes else "applying", "plan": dict(stored.plan or {}),
-        "follow_up": {"body": request.body, "deliver": request.deliver, "planned": _planned_body(stored)},
+        "follow_up": {"body": request.body, "deliver": request.deliver, **_planned(stored)},
         "checked_at": checked_at, "attempts": 0, "reply_state": "waiting", "created_at": now,
     }  # fmt: skip
     approvals.insert(connection, row, _actions(desk, approval_id, plan, request, agent, customer, now))
@@ -227,9 +231,11 @@ def _record(
     return approval_id
 
 
-def _planned_body(stored: cards.StoredCard) -> str:
+def _planned(stored: cards.StoredCard) -> dict[str, Any]:
+    """Our own draft and its facts: an unedited reply is written anew from the receipts."""
     assert stored.document is not None
-    return str((stored.document.get("follow_up") or {}).get("body", ""))
+    follow_up = stored.document.get("follow_up") or {}
+    return {"planned": follow_up.get("body", ""), "facts": follow_up.get("facts")}
 
 
 def _actions(
@@ -245,9 +251,7 @@ def _actions(
             currency=planned.step.money.currency if planned.step.money else None,
         )
     if request.deliver == "public_reply":
-        rows.append(
-            _action(desk, approval_id, "reply", len(rows), {"kind": "public_reply"}, agent, customer, now)
-        )
+        rows.append(_action(desk, approval_id, "reply", len(rows), {"kind": "public_reply"}, agent, customer, now))
     return rows
 
 
@@ -277,7 +281,11 @@ def _check_limits(
                 limit(policy.per_agent_per_day, currency),
                 amount + approvals.spent(connection, currency, day, agent_id=agent.id),
             ),
-            ("everybody in 24 hours", limit(policy.per_day, currency), amount + approvals.spent(connection, currency, day)),
+            (
+                "everybody in 24 hours",
+                limit(policy.per_day, currency),
+                amount + approvals.spent(connection, currency, day),
+            ),
         ]
         if customer is not None:
             spent = approvals.spent(connection, currency, month, customer=customer)

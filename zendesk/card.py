@@ -9,7 +9,7 @@ from typing import Any
 from billing.decision import Decision
 from billing.diagnosis import Band, Signal
 from billing.evidence import Bucket
-from billing.gap import describe
+from billing.gap import CATALOGUE
 from billing.handoff import handoff
 from billing.identity import Identity, Level
 from billing.money import Money, totals
@@ -22,8 +22,13 @@ from billing.snapshot import BillingSnapshot
 STRIPE_DASHBOARD = "https://dashboard.stripe.com"
 
 
-def to_card(decision: Decision, policy: Policy, *, repository: str | None = None) -> dict[str, Any]:
-    """The card of a decision. `repository`: where product issues go, None when GitHub is not configured."""
+def to_card(
+    decision: Decision, policy: Policy, *, repository: str | None = None, issue: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The card of a decision.
+
+    `repository`: where product issues go, None when GitHub is not configured; `issue`: the gap's issue as known.
+    """
     evidence, snapshot = decision.evidence, decision.snapshot
     reply = draft(decision, policy)
     return {
@@ -35,11 +40,24 @@ def to_card(decision: Decision, policy: Policy, *, repository: str | None = None
         "decision": _decision(decision),
         "plan": _plan(decision.plan, policy),
         "follow_up": {"locale": reply.locale, "body": reply.body, "english": reply.english, "facts": reply.facts},
-        "product_gap": _gap(decision, repository),
+        "product_gap": _gap(decision, repository, issue),
         "handoff": {"sections": handoff(decision, policy).as_mapping()},
         "approval": None,
         "error": None,
     }
+
+
+def error_document(
+    ticket_id: int, last: Mapping[str, Any] | None, code: str, message: str, now: datetime
+) -> dict[str, Any]:
+    """The card when a reading failed: what did not answer, over the last good card if there is one."""
+    document = dict(last) if last else {"ticket_id": ticket_id, "as_of": None}
+    document |= {
+        "ticket_id": ticket_id,
+        "state": "failed",
+        "error": {"code": code, "message": message, "reference": None, "money_moved": False, "at": stamp(now)},
+    }
+    return document
 
 
 def state_of(decision: Decision) -> str:
@@ -253,11 +271,11 @@ def _step(planned: PlannedStep) -> dict[str, Any]:
     return document
 
 
-def _gap(decision: Decision, repository: str | None) -> dict[str, Any] | None:
+def _gap(decision: Decision, repository: str | None, issue: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if decision.gap is None or decision.diagnosis.bucket is Bucket.NOT_BILLING:
         return None
-    gap = describe(decision.gap)
+    gap = CATALOGUE[decision.gap]
     return {
-        "kind": decision.gap, "title": gap.title, "body": gap.body, "repository": repository,
-        "labels": ["billing-gap", f"gap:{decision.gap}"], "existing_issue": None,
+        "kind": decision.gap, "title": gap.title, "body": f"{gap.happens}\n\n{gap.should}", "repository": repository,
+        "labels": ["billing-gap", f"gap:{decision.gap}"], "existing_issue": dict(issue) if issue else None,
     }  # fmt: skip

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,7 +21,8 @@ from integrations.settings import Settings
 from integrations.store import cards
 from integrations.stripe_executor import StripeExecutor
 from integrations.stripe_reader import StripeReader
-from integrations.zendesk_client import Ticket, ZendeskClient
+from integrations.zendesk_client import ZendeskClient
+from integrations.zendesk_schemas import Ticket
 from zendesk.agents import Agents
 from zendesk.tickets import read_request
 
@@ -75,6 +77,10 @@ class Desk:
             chosen=stored.chosen if stored else None,
             lookup=stored.lookup if stored else None,
         )
+
+    def links(self, plan: Plan, document: Mapping[str, Any]) -> dict[str, str]:
+        """The links that this plan's reply may hold, fetched now and kept nowhere; what cannot be had is left out."""
+        return self.reader.links(plan)
 
     def recheck(self, ticket_id: int, plan: Plan) -> Cleared | Stale | Refused:
         """Read everything anew and compare with the plan. When it moved, the card already shows the new plan."""

@@ -7,10 +7,12 @@ says so, never in an error. The note is written once a ticket: its operation id 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from integrations.errors import NotFound, OutsideError, RateLimited, Unauthorized
 from integrations.store import cards
-from zendesk.card import error_document, to_document
+from zendesk.card import error_document, to_card
 from zendesk.desk import Desk, Reading
 from zendesk.notes import enrichment_note, tags_of
 from zendesk.plans import freeze
@@ -43,7 +45,9 @@ class Enriching:
         """A card that names what did not answer, at once; then the ladder."""
         failures = self._failures[argument] = self._failures.get(argument, 0) + 1
         service = error.service.capitalize()
-        wrong = f"{service} refused our credentials." if isinstance(error, Unauthorized) else f"{service} did not answer."
+        wrong = (
+            f"{service} refused our credentials." if isinstance(error, Unauthorized) else f"{service} did not answer."
+        )
         self._store_error(ticket_id, f"{error.service}_no_answer", wrong)
         if failures >= TRIES:
             self._failures.pop(argument, None)
@@ -64,7 +68,7 @@ class Enriching:
     def _write_note(self, reading: Reading) -> float | None:
         """One internal note with tags in one update, once for a ticket: its operation id is stored first."""
         desk, ticket = self._desk, reading.ticket
-        if ticket.closed or not desk.policy.write:
+        if ticket.status == "closed" or not desk.policy.write:
             return None
         with desk.engine.begin() as connection:
             stored = cards.read(connection, ticket.id)
@@ -77,7 +81,9 @@ class Enriching:
             if stored.noted is None or desk.zendesk.find_operation(ticket.id, operation) is None:
                 desk.zendesk.update_ticket(
                     ticket.id,
-                    note_html=enrichment_note(reading.decision) if "note" in desk.policy.write else None,
+                    note_html=enrichment_note(reading.decision, _sections(stored))
+                    if "note" in desk.policy.write
+                    else None,
                     add_tags=tags_of(reading.decision) if "tags" in desk.policy.write else (),
                     operation_id=operation,
                     stage="enrich",
@@ -91,7 +97,7 @@ class Enriching:
 
 def store_reading(desk: Desk, reading: Reading) -> None:
     """Store the card of a fresh reading, unless an approval is running on the present one."""
-    document = to_document(desk, reading)
+    document = _card(desk, reading)
     plan = freeze(reading.decision.plan)
     state = document["state"]
     for _ in range(5):
@@ -107,3 +113,14 @@ def store_reading(desk: Desk, reading: Reading) -> None:
                 as_of=reading.decision.snapshot.taken_at,
             ):  # fmt: skip
                 return
+
+
+def _card(desk: Desk, reading: Reading) -> dict[str, Any]:
+    gap, filing = reading.decision.gap, desk.filing
+    if gap is None or filing is None:
+        return to_card(reading.decision, desk.policy)
+    return to_card(reading.decision, desk.policy, repository=filing.repository(gap), issue=filing.known(gap))
+
+
+def _sections(stored: cards.StoredCard) -> Mapping[str, Sequence[str]]:
+    return (stored.document or {}).get("handoff", {}).get("sections", {})

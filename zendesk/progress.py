@@ -104,7 +104,7 @@ def run(card: Card, say: Wording) -> Run:
         tag=_tag(state, stage, say),
         headline=_headline(approval, stage, troubled, say),
         lede=_lede(card, approval, stage, done, hold, say),
-        head=say(f"head.{ {'hold': 'running'}.get(stage, stage)}"),
+        head=say(f"head.{ {'hold': 'running'}.get(stage, stage) }"),
         meta=_meta(approval, stage, steps, done, say),
         effects=_effects(card, approval, stage, done, len(steps), say),
         steps=steps,
@@ -159,7 +159,7 @@ def _chips(mode: str, step: PlanStep, receipt: Row, state: Row, say: Wording, ap
     if mode == "wait" and step.final:
         chips.append(Chip(kind="final", says=say("plan.final")))
     if mode == "done" and approval != "done":
-        chips += [chip for chip in step.chips if chip.kind == "undo"]
+        chips += [chip for chip in step.chips if chip.kind == "undo" and step.kind != "create_portal_session"]
     return chips
 
 
@@ -201,9 +201,7 @@ def _headline(approval: Mapping[str, Any], stage: str, troubled: Step | None, sa
     return say("stopped.person_at" if approval.get("state") == "needs_person" else "stopped.at", n=troubled.number)
 
 
-def _lede(
-    card: Card, approval: Mapping[str, Any], stage: str, done: int, hold: Hold | None, say: Wording
-) -> Markup:
+def _lede(card: Card, approval: Mapping[str, Any], stage: str, done: int, hold: Hold | None, say: Wording) -> Markup:
     amount, name = moved(approval, say), first_name(card)
     if stage == "waiting":
         return say("second.lede")
@@ -224,9 +222,7 @@ def _lede(
     return Markup(" ").join([count, money, *([say("stopped.reply_kept")] if kept else [])])
 
 
-def _meta(
-    approval: Mapping[str, Any], stage: str, steps: Sequence[Step], done: int, say: Wording
-) -> Markup | str:
+def _meta(approval: Mapping[str, Any], stage: str, steps: Sequence[Step], done: int, say: Wording) -> Markup | str:
     if stage in {"running", "hold"}:
         return say("run.meta", done=min(done + 1, len(steps)), total=len(steps))
     at = say.time(approval.get("finished_at") or approval.get("at"))

@@ -153,7 +153,10 @@ def verdict(card: Card, say: Wording) -> Verdict:
 def currency_of(card: Card) -> str:
     """The currency to write a zero in: the plan's, else the account's."""
     state = part(card, "billing_state")
-    for source in (rows(part(card, "plan"), "steps"), *(rows(state, k) for k in ("subscriptions", "charges", "invoices"))):
+    for source in (
+        rows(part(card, "plan"), "steps"),
+        *(rows(state, k) for k in ("subscriptions", "charges", "invoices")),
+    ):
         for row in source:
             if row.get("currency"):
                 return str(row["currency"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from billing.evidence import Requester, TicketText, Verification
-from integrations.zendesk_client import Comment, Identity, Ticket, User, ZendeskClient
+from integrations.zendesk_client import ZendeskClient
+from integrations.zendesk_schemas import Comment, Ticket, User, UserIdentity
 
 
 def read_request(client: ZendeskClient, ticket_id: int) -> tuple[Ticket, TicketText, Requester]:
@@ -13,9 +14,11 @@ def read_request(client: ZendeskClient, ticket_id: int) -> tuple[Ticket, TicketT
     """
     ticket = client.ticket(ticket_id)
     comments = client.comments(ticket_id)
+    if ticket.requester_id is None:
+        return ticket, TicketText(subject=ticket.subject, body=ticket.description), Requester()
     user = client.user(ticket.requester_id)
     identities = client.identities(ticket.requester_id)
-    asking = _asking(comments, ticket)
+    asking = _asking(comments, ticket, _staff(client, comments, ticket))
     text = TicketText(
         subject=ticket.subject or "",
         body=asking.plain_body if asking else (ticket.description or ""),
@@ -24,16 +27,22 @@ def read_request(client: ZendeskClient, ticket_id: int) -> tuple[Ticket, TicketT
     return ticket, text, _requester(ticket, user, identities, asking)
 
 
-def _asking(comments: tuple[Comment, ...], ticket: Ticket) -> Comment | None:
+def _asking(comments: tuple[Comment, ...], ticket: Ticket, staff: frozenset[int]) -> Comment | None:
     """The newest public comment that no agent of ours wrote; else the first public one."""
     public = [comment for comment in comments if comment.public]
     for comment in public:
-        if not comment.by_agent or comment.author_id == ticket.requester_id:
+        if comment.author_id == ticket.requester_id or comment.author_id not in staff:
             return comment
     return public[-1] if public else None
 
 
-def _requester(ticket: Ticket, user: User, identities: tuple[Identity, ...], asking: Comment | None) -> Requester:
+def _staff(client: ZendeskClient, comments: tuple[Comment, ...], ticket: Ticket) -> frozenset[int]:
+    """Authors of public comments, other than the requester, who are agents here."""
+    authors = {comment.author_id for comment in comments if comment.public} - {ticket.requester_id, None}
+    return frozenset(one for one in authors if one is not None and client.user(one).role in {"agent", "admin"})
+
+
+def _requester(ticket: Ticket, user: User, identities: tuple[UserIdentity, ...], asking: Comment | None) -> Requester:
     return Requester(
         email=user.email,
         name=user.name,
@@ -41,11 +50,11 @@ def _requester(ticket: Ticket, user: User, identities: tuple[Identity, ...], ask
         verification=_verification(user.email, identities),
         comment_flags=frozenset(asking.flags) if asking else frozenset(),
         author_is_requester=asking is None or asking.author_id == ticket.requester_id,
-        sender_address=asking.sender_address if asking else None,
+        sender_address=asking.source_address if asking else None,
     )
 
 
-def _verification(email: str | None, identities: tuple[Identity, ...]) -> Verification:
+def _verification(email: str | None, identities: tuple[UserIdentity, ...]) -> Verification:
     """How Zendesk verified exactly the requester's e-mail address; an unknown word counts as not at all."""
     for identity in identities:
         if identity.type == "email" and email is not None and identity.value.casefold() == email.casefold():

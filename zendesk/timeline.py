@@ -124,7 +124,9 @@ def timeline(state: Mapping[str, Any], now: datetime, say: Wording) -> Timeline 
         lanes.append(history.loose_lane(loose, window))
     entries = history.table()
     kinds = {mark.kind for lane in lanes for mark in lane.marks}
-    legend = tuple((kind, history.word(kind)) for kind in ("paid", "fail", "back", "disp", "next", "end") if kind in kinds)
+    legend = tuple(
+        (kind, history.word(kind)) for kind in ("paid", "fail", "back", "disp", "next", "end") if kind in kinds
+    )
     today = window.percent(now)
     head = say("timeline.several", n=len(subscriptions)) if subscriptions else Markup("")
     return Timeline(
@@ -216,9 +218,7 @@ class _History:
         name, cost = self._name(sub), price(sub, self._say)
         says = [self._say("timeline.lane", name=name, status=tag, price=cost or "–"), *self._sentences(marks)]
         bars, marks = self._bars(sub, window), _placed(_merged(marks, self._say))
-        return Lane(
-            name=name, tag=tag, tone=tone, price=cost, bars=bars, marks=marks, says=Markup(" ").join(says)
-        )
+        return Lane(name=name, tag=tag, tone=tone, price=cost, bars=bars, marks=marks, says=Markup(" ").join(says))
 
     def loose(self) -> list[Row]:
         """Charges which belong to none of the subscriptions."""
@@ -256,7 +256,10 @@ class _History:
             for mark in self._coming(sub, None):
                 if mark.kind == "next":
                     entry = Entry(
-                        date=say.date(mark.at), name=names[sub.get("id")], what=say("mark.next"), amount=self._amount(sub)
+                        date=say.date(mark.at),
+                        name=names[sub.get("id")],
+                        what=say("mark.next"),
+                        amount=self._amount(sub),
                     )
                     rows.append((mark.at, entry))
         return [entry for _, entry in sorted(rows, key=lambda pair: pair[0], reverse=True)]
@@ -339,7 +342,9 @@ class _History:
             ends = moment(sub.get("current_period_end"))
         following = moment(sub.get("current_period_end"))
         if status in {"past_due", "unpaid", "incomplete"}:
-            tries = [row.get("next_payment_attempt") for row in self._invoices if row.get("subscription") == sub.get("id")]
+            tries = [
+                row.get("next_payment_attempt") for row in self._invoices if row.get("subscription") == sub.get("id")
+            ]
             following = min((at for value in tries if (at := moment(value))), default=None)
         found = []
         if ends is not None:
@@ -387,7 +392,13 @@ class _History:
     def _sentences(self, marks: Sequence[Mark]) -> list[Markup]:
         say = self._say
         retry = any(row.get("next_payment_attempt") for row in self._invoices)
-        kinds = {"paid": "paid_on", "fail": "failed_on", "disp": "disputed_on", "back": "refunded_on", "end": "ended_on"}
+        kinds = {
+            "paid": "paid_on",
+            "fail": "failed_on",
+            "disp": "disputed_on",
+            "back": "refunded_on",
+            "end": "ended_on",
+        }
         kinds["next"] = "retry_on" if retry else "next_on"
         said = []
         for kind, key in kinds.items():
@@ -410,9 +421,11 @@ def _merged(marks: Sequence[Mark], say: Wording) -> list[Mark]:
     """Failures that would overlap become one pill with their number and days."""
     merged: list[Mark] = []
     days: list[datetime] = []
+    before = 0.0
     for mark in sorted(marks, key=lambda mark: mark.at):
         last = merged[-1] if merged else None
-        near = last is not None and (mark.x - last.x) / 100 * _NARROWEST < _MERGE
+        near = last is not None and (mark.x - before) / 100 * _NARROWEST < _MERGE
+        before = mark.x
         if last is not None and near and last.kind == mark.kind == "fail":
             days.append(mark.at)
             label = ", ".join([*(f"{day.astimezone(say.zone).day}" for day in days[:-1]), say.date(days[-1])])

@@ -115,6 +115,7 @@ def _plan(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording, error:
     plan, state = part(card, "plan"), part(card, "billing_state")
     stale = error.get("code") == "plan_changed"
     undecided = len(rows(part(card, "customer"), "candidates")) > 1 and not part(card, "customer").get("chosen")
+    waits = undecided and not any(step.get("kind") == "hand_over" for step in rows(plan, "steps"))
     reasons = sections.reasons(card, say)
     read_at, old = sections.stamp(card, say.now)
     return _template("plan.html").render(
@@ -123,6 +124,7 @@ def _plan(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording, error:
         effects=sections.effects(card, say),
         customer=_customer(card, say),
         pick=undecided,
+        waits=waits,
         drawing=timeline(state, moment(card.get("as_of")) or say.now, say),
         key_values=sections.key_values(card, say),
         missing=_missing(state, say),
@@ -133,7 +135,7 @@ def _plan(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording, error:
         plan_meta=sections.plan_meta(card, say),
         plan_total=sections.plan_total(card, say),
         blocked=sections.blocked(card, say),
-        button=sections.approval_button(card, say, ready=viewer.may_approve and not stale and not undecided),
+        button=sections.approval_button(card, say, ready=viewer.may_approve and not stale and not waits),
         plan=plan,
         error=error,
         stale=stale,
@@ -149,7 +151,9 @@ def _plan(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording, error:
 def _run(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording) -> str:
     """The card after an approval: waiting for a second person, running, on hold, done or stopped."""
     approval, run = part(card, "approval"), progress.run(card, say)
-    mine = approval.get("by_id") == viewer.id if approval.get("by_id") else approval.get("by") in {viewer.name, None, ""}
+    mine = (
+        approval.get("by_id") == viewer.id if approval.get("by_id") else approval.get("by") in {viewer.name, None, ""}
+    )
     path = f"/api/approvals/{quote(run.id, safe='')}"
     pace = {"running": "1s", "hold": "1s", "waiting": "5s"}.get(run.stage, "")
     read_at, old = sections.stamp(card, say.now)
@@ -162,6 +166,7 @@ def _run(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording) -> str:
         pace=pace,
         mine=mine,
         handled=run.stage == "done" and not mine,
+        refunded=progress.moved(approval, say),
         second_label=sections.money_label(card, say),
         issue=part(approval, "issue"),
         error=part(card, "error"),

@@ -15,6 +15,9 @@ from billing.reading.codes import TextCode
 from billing.records import Charge, Invoice, Metadata
 from billing.snapshot import Anomaly
 
+_References = frozenset[tuple[str, str]]
+_Purchase = tuple[int, str, _References, tuple[str | None, str | None]]  # amount, currency, order or else card
+
 _REFERENCES = frozenset(
     {
         "order", "orderid", "ordernumber", "sku", "item", "itemid", "product", "productid", "cart", "cartid",
@@ -72,11 +75,11 @@ def _period_key(invoice: Invoice) -> tuple[object, ...] | None:
 def _purchases_paid_twice(scene: Scene) -> Iterator[Sequence[Charge]]:
     """One-off payments of one amount: the same order or item within a day, or no reference and the same minute."""
     invoiced = {charge.id for group in scene.joins.charges_of.values() for charge in group}
-    alike: defaultdict[tuple[object, ...], list[Charge]] = defaultdict(list)
+    alike: defaultdict[_Purchase, list[Charge]] = defaultdict(list)
     for charge in scene.joins.charges.values():
         if paid(charge) and charge.id not in invoiced and not charge.invoice:
             references = _references(scene, charge)
-            card = None if references else (charge.last4, charge.description)
+            card = (None, None) if references else (charge.last4, charge.description)
             alike[(charge.amount_captured, charge.currency, references, card)].append(charge)
     for (_, _, references, _), group in alike.items():
         yield from _close_together(group, _ONE_PURCHASE if references else _ONE_CLICK)
@@ -95,7 +98,7 @@ def _close_together(charges: Sequence[Charge], window: timedelta) -> Iterator[Se
         yield run
 
 
-def _references(scene: Scene, charge: Charge) -> frozenset[tuple[str, str]]:
+def _references(scene: Scene, charge: Charge) -> _References:
     session = scene.joins.session_of.get(charge.payment_intent or "")
     carried: tuple[Metadata, ...] = (session.metadata if session else {}, charge.metadata)
     named = {re.sub(r"[^a-z0-9]", "", key.lower()): value for metadata in carried for key, value in metadata.items()}
@@ -153,7 +156,8 @@ def refunds(scene: Scene) -> Iterator[Anomaly]:
             continue
         back = money(charge.amount_refunded, charge.currency)
         if charge.refunded or charge.amount_refunded >= charge.amount_captured:
-            yield anomaly("already_refunded", f"The payment of {day(charge.created)} was refunded in full.", [charge.id])
+            says = f"The payment of {day(charge.created)} was refunded in full."
+            yield anomaly("already_refunded", says, [charge.id])
         elif charge.amount_refunded > 0:
             says = f"{back} of the payment of {day(charge.created)} was refunded."
             yield anomaly("partly_refunded", says, [charge.id])

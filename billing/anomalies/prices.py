@@ -29,7 +29,7 @@ def changed_prices(scene: Scene) -> Iterator[Anomaly]:
         if older.discount_amount > newer.discount_amount:
             says = f"A discount of {money(older.discount_amount, older.currency)} ended: {before} before, {after} now."
             yield anomaly("discount_ended", says, [newer.id])
-        if _unit_amounts(newer) != _unit_amounts(older):
+        if _unit_amounts(newer) != _unit_amounts(older) and not _other_seats(newer, older):
             says = f"The price changed with the invoice of {day(newer.created)}: {before} before, {after} now."
             yield anomaly("price_changed", says, [newer.id])
 
@@ -46,8 +46,22 @@ def _lines(invoice: Invoice) -> list[InvoiceLine]:
     return [line for line in invoice.lines if not line.proration and not line.metered]
 
 
-def _plan(invoice: Invoice) -> frozenset[str | None]:
-    return frozenset(line.product for line in _lines(invoice))
+def _plan(invoice: Invoice) -> frozenset[tuple[str | None, int | None]]:
+    """Product and months paid for: another interval is another plan, not another price."""
+    return frozenset((line.product, _months(line)) for line in _lines(invoice))
+
+
+def _months(line: InvoiceLine) -> int | None:
+    if line.period_start is None or line.period_end is None:
+        return None
+    return round((line.period_end - line.period_start) / timedelta(days=30.4))
+
+
+def _other_seats(newer: Invoice, older: Invoice) -> bool:
+    """The same price in another quantity: tiers may make the single seat cheaper or dearer."""
+    one, other = _lines(newer), _lines(older)
+    same_prices = {line.price for line in one} == {line.price for line in other}
+    return same_prices and [line.quantity for line in one] != [line.quantity for line in other]
 
 
 def _unit_amounts(invoice: Invoice) -> frozenset[tuple[str | None, int]]:

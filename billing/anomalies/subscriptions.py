@@ -56,7 +56,7 @@ def several_currencies(scene: Scene) -> Iterator[Anomaly]:
 
 def schedule_managed(scene: Scene) -> Iterator[Anomaly]:
     for subscription in scene.joins.subscriptions.values():
-        if subscription.schedule is not None:
+        if subscription.schedule is not None and subscription.status != "canceled":
             says = f"A schedule with {subscription.schedule.phases} phase(s) to come manages the subscription."
             yield anomaly("schedule_managed", says, [subscription.id, subscription.schedule.id])
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 Span = tuple[int, int]
 
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W_]+|[.!?;…。！？；，,、\n]|['’]")  # disjoint classes: linear
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W_]+|[$€£¥₩]|[.!?;…。！？；，,、\n]|['’]")  # disjoint classes: linear
 _SENTENCE_END = frozenset(".!?;…。！？；\n")
 _CLAUSE_END = frozenset(",，、")
 _MAX_SPANS = 12
@@ -64,7 +64,7 @@ def _alternatives(part: str, sets: Mapping[str, str], by_words: bool) -> list[st
                 raise ValueError(f"unknown set {choice}")
             found += _alternatives("|".join(sets[choice[1:]].split()), sets, by_words)
         elif choice:
-            found.append(plain(choice) if by_words else unicodedata.normalize("NFKC", choice.casefold()))
+            found.append(plain(choice).replace("-", "+") if by_words else unicodedata.normalize("NFKC", choice.casefold()))
     return found
 
 

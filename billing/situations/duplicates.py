@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 
 from billing.evidence import Bucket, Wish
 from billing.families import DuplicateGroup, duplicate_groups, family, overlap_charges, plan
@@ -239,7 +240,7 @@ def _two_purchases(scene: Scene) -> Iterator[Situation]:
     if not scene.speaks("TXT_DUP_TWICE") or scene.found("duplicate_charge"):
         return
     single = [c for c in scene.charges.values() if c.invoice is None and c.status == "succeeded" and c.captured]
-    for later, earlier in zip(single, single[1:], strict=False):
+    for later, earlier in pairwise(single):
         if (later.amount, later.currency) == (earlier.amount, earlier.currency):
             yield Situation(
                 name="two_purchases",

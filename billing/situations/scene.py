@@ -72,6 +72,11 @@ class Scene:
         own = {customer.id: customer for customer in self.snapshot.customers}
         return {name: own[name] for name in self.identity.candidates if name in own} if self.known else {}
 
+    @cached_property
+    def readable(self) -> bool:
+        """Whether what is not in the picture can be taken as not there."""
+        return not any(self.snapshot.lacks(part) for part in ("customers", "subscriptions", "invoices", "charges"))
+
     def _own(self, customer: str | None) -> bool:
         return customer is not None and customer in self.customers
 

@@ -101,6 +101,11 @@ def actions(connection: sa.Connection, approval_id: str) -> tuple[Action, ...]:
     return tuple(Action(**row._mapping) for row in rows)
 
 
+def read_action(connection: sa.Connection, action_id: str) -> Action | None:
+    row = connection.execute(sa.select(action).where(action.c.id == action_id)).first()
+    return Action(**row._mapping) if row else None
+
+
 def change(connection: sa.Connection, approval_id: str, *, was: Sequence[str] | None = None, **values: Any) -> bool:
     """Set columns; False when the approval's state is not one of `was`."""
     statement = sa.update(approval).where(approval.c.id == approval_id)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
+from jwt.types import Options
 
 from integrations.twins.github_tables import Grant, Hub, Repository, Thing, stamp
 from integrations.twins.server import Request, Response
@@ -51,20 +52,24 @@ def app_of(request: Request, app: Thing, public_pem: str, now: datetime) -> Thin
     value = bearer(request)
     if not value:
         raise Refused(401, "A JSON web token could not be decoded")
-    lax = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_aud": False, "verify_iss": False}
+    lax = Options(verify_exp=False, verify_iat=False, verify_nbf=False, verify_aud=False, verify_iss=False)
     try:
-        claims: Thing = jwt.decode(value, public_pem, algorithms=["RS256"], options=lax)  # type: ignore[arg-type]
+        claims: Thing = jwt.decode(value, public_pem, algorithms=["RS256"], options=lax)
     except jwt.PyJWTError:
         raise Refused(401, "A JSON web token could not be decoded") from None
     seconds, issued, ends = now.timestamp(), claims.get("iat"), claims.get("exp")
     if str(claims.get("iss")) not in {str(app["id"]), app["client_id"]}:
         raise Refused(404, "Integration not found")
     if isinstance(issued, bool) or not isinstance(issued, int) or issued > seconds + 60:
-        raise Refused(401, "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was "
-                           "issued")
+        raise Refused(
+            401, "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued"
+        )
     if isinstance(ends, bool) or not isinstance(ends, int) or ends <= seconds:
-        raise Refused(401, "'Expiration time' claim ('exp') must be a numeric value representing the future time at "
-                           "which the assertion expires")
+        raise Refused(
+            401,
+            "'Expiration time' claim ('exp') must be a numeric value representing the future time at "
+            "which the assertion expires",
+        )
     if ends > seconds + 600:
         raise Refused(401, "'Expiration time' claim ('exp') is too far in the future")
     return app
@@ -81,8 +86,9 @@ def installation_token(hub: Hub, number: int, request: Request, app: Thing, now:
     repositories, permissions = _narrowed(hub, held, wanted)
     value, ends = f"ghs_{secrets.token_hex(18)}", now + timedelta(hours=1)
     hub.grants[value] = Grant("installation", f"{app['slug']}[bot]", permissions, repositories, ends, "Bot")
-    return Response(201, {"token": value, "expires_at": stamp(ends), "permissions": permissions,
-                          "repository_selection": "selected"})
+    return Response(
+        201, {"token": value, "expires_at": stamp(ends), "permissions": permissions, "repository_selection": "selected"}
+    )
 
 
 def _narrowed(hub: Hub, held: Thing, wanted: Thing) -> tuple[frozenset[str], dict[str, str]]:
@@ -93,8 +99,9 @@ def _narrowed(hub: Hub, held: Thing, wanted: Thing) -> tuple[frozenset[str], dic
         numbers = set(wanted["repository_ids"])
         names = frozenset(key for key, each in hub.repositories.items() if each.number in numbers)
     if not names or not names <= held["repositories"]:
-        raise Refused(422, "There is at least one repository that does not exist or is not accessible to the parent "
-                           "installation.")
+        raise Refused(
+            422, "There is at least one repository that does not exist or is not accessible to the parent installation."
+        )
     permissions = dict(wanted.get("permissions", held["permissions"]))
     for name, level in permissions.items():
         if _LEVELS.get(level, 9) > _LEVELS.get(held["permissions"].get(name, ""), 0):
@@ -126,8 +133,9 @@ def demand(grant: Grant | None, repository: Repository, permission: str, level: 
         raise Refused(401, "Requires authentication")
     if not covered or _LEVELS.get(grant.permissions.get(permission, ""), 0) < _LEVELS[level]:
         whom = "integration" if grant.kind == "installation" else "personal access token"
-        raise Refused(403, f"Resource not accessible by {whom}",
-                      {"X-Accepted-GitHub-Permissions": f"{permission}={level}"})
+        raise Refused(
+            403, f"Resource not accessible by {whom}", {"X-Accepted-GitHub-Permissions": f"{permission}={level}"}
+        )
 
 
 def _covers(grant: Grant, repository: Repository) -> bool:

@@ -75,8 +75,13 @@ class Call:
 def show_repository(call: Call) -> Response:
     demand(call.grant, call.repository, "metadata", "read")
     level = call.grant.permissions.get("issues", "") if call.grant else ""
-    rights = {"admin": False, "maintain": False, "push": level == "write" and call.grant is not None
-              and call.grant.kind != "installation", "triage": level == "write", "pull": True}
+    rights = {
+        "admin": False,
+        "maintain": False,
+        "push": level == "write" and call.grant is not None and call.grant.kind != "installation",
+        "triage": level == "write",
+        "pull": True,
+    }
     return Response(200, repository_json(call.repository, rights))
 
 
@@ -119,8 +124,20 @@ def list_issues(call: Call) -> Response:
     """Pull requests are issues too, as with the real one; without `state` only the open ones are listed."""
     call.issues("read")
     query = call.query
-    unknown = set(query) - {"state", "labels", "creator", "since", "sort", "direction", "per_page", "page", "assignee",
-                            "mentioned", "milestone", "type"}
+    unknown = set(query) - {
+        "state",
+        "labels",
+        "creator",
+        "since",
+        "sort",
+        "direction",
+        "per_page",
+        "page",
+        "assignee",
+        "mentioned",
+        "milestone",
+        "type",
+    }
     if unknown:
         raise Refused(422, f"Invalid request. {', '.join(sorted(unknown))} is not a query parameter of this list.")
     state, sort = query.get("state", "open"), query.get("sort", "created")
@@ -151,8 +168,16 @@ def create_issue(call: Call) -> Response:
     wanted = known(call.request, ISSUE_NEW)
     _check_issue(wanted, creating=True)
     call.count_creation()
-    issue = new_issue(call.hub, call.repository, call.now, call.author, wanted["title"], wanted.get("body"),
-                      labels=_names(wanted.get("labels", [])), app=call.through)
+    issue = new_issue(
+        call.hub,
+        call.repository,
+        call.now,
+        call.author,
+        wanted["title"],
+        wanted.get("body"),
+        labels=_names(wanted.get("labels", [])),
+        app=call.through,
+    )
     issue["assignees"] = [account(login) for login in wanted.get("assignees", [])]
     call.effect(f"issue {call.repository.full_name}#{issue['number']} created")
     call.happened("issues", "opened", call.repository, issue, call.author)
@@ -266,8 +291,9 @@ def create_label(call: Call) -> Response:
     if wanted["name"].lower() in call.repository.labels:
         raise invalid("Label", "name", "already_exists")
     _check_label(wanted)
-    made = new_label(call.hub, call.repository, wanted["name"], wanted.get("color", "ededed"),
-                     wanted.get("description"))
+    made = new_label(
+        call.hub, call.repository, wanted["name"], wanted.get("color", "ededed"), wanted.get("description")
+    )
     call.effect(f"label {made['name']} created")
     return Response(201, label_json(call.repository, made))
 

@@ -16,11 +16,14 @@ _COMMENT = re.compile(r" {0,3}<!--")
 _RUN = re.compile(r"`+")
 _MENTION = re.compile(r"(?<![\w@])@([A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:/[A-Za-z0-9-]{1,80})?)")
 _REFERENCE = re.compile(r"(?<![\w&])((?:[\w.-]{1,80}/[\w.-]{1,80})?#[0-9]{1,10}|GH-[0-9]{1,10})(?!\w)", re.IGNORECASE)
-_CLOSING = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s{1,5}(?:[\w./-]{0,80}#|https?://)",
-                      re.IGNORECASE)
+_CLOSING = re.compile(
+    r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s{1,5}(?:[\w./-]{0,80}#|https?://)", re.IGNORECASE
+)
 _IMAGE = re.compile(r"!\[|<img\b", re.IGNORECASE)
-_LINK = re.compile(r"(?<!!)\]\(|\]\[|^ {0,3}\[[^\]\n]{1,200}\]:|https?://[^\s<>)]{1,500}|\bwww\.\w|<a\b|<\w{2,20}://",
-                   re.IGNORECASE | re.MULTILINE)
+_LINK = re.compile(
+    r"(?<!!)\]\(|\]\[|^ {0,3}\[[^\]\n]{1,200}\]:|https?://[^\s<>)]{1,500}|\bwww\.\w|<a\b|<\w{2,20}://",
+    re.IGNORECASE | re.MULTILINE,
+)
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9-]{0,30}(?=[\s/>])")
 
 
@@ -50,8 +53,13 @@ def scan(body: str) -> Live:
     outside, comments, unclosed = _outside(body)
     text = "\n\n".join(_without_spans(part) for part in outside.split("\n\n"))
     return Live(
-        mentions=_MENTION.findall(text), references=_REFERENCE.findall(text), closing=_CLOSING.findall(text),
-        images=_IMAGE.findall(text), links=_LINK.findall(text), html_tags=_TAG.findall(text), comments=comments,
+        mentions=_MENTION.findall(text),
+        references=_REFERENCE.findall(text),
+        closing=_CLOSING.findall(text),
+        images=_IMAGE.findall(text),
+        links=_LINK.findall(text),
+        html_tags=_TAG.findall(text),
+        comments=comments,
         unclosed_fence=unclosed,
     )
 

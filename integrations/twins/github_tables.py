@@ -72,8 +72,15 @@ def stamp(moment: datetime) -> str:
 
 
 def account(login: str, kind: str = "User", number: int = 0) -> Thing:
-    return {"login": login, "id": number or sum(login.encode()) * 7919, "node_id": f"U_{login}", "type": kind,
-            "url": f"{API}/users/{login}", "html_url": f"{WEB}/{login.removesuffix('[bot]')}", "site_admin": False}
+    return {
+        "login": login,
+        "id": number or sum(login.encode()) * 7919,
+        "node_id": f"U_{login}",
+        "type": kind,
+        "url": f"{API}/users/{login}",
+        "html_url": f"{WEB}/{login.removesuffix('[bot]')}",
+        "site_admin": False,
+    }
 
 
 def label_json(repository: Repository, label: Thing) -> Thing:
@@ -84,25 +91,62 @@ def new_label(
     hub: Hub, repository: Repository, name: str, color: str = "ededed", description: str | None = None
 ) -> Thing:
     number = hub.number()
-    made = {"id": number, "node_id": f"LA_{number}", "name": name, "color": color, "default": False,
-            "description": description}
+    made = {
+        "id": number,
+        "node_id": f"LA_{number}",
+        "name": name,
+        "color": color,
+        "default": False,
+        "description": description,
+    }
     repository.labels[name.lower()] = made
     return made
 
 
-def new_issue(hub: Hub, repository: Repository, now: datetime, author: Thing, title: str, body: str | None, *,
-              labels: list[str], app: Thing | None = None, pull_request: bool = False) -> Thing:
+def new_issue(
+    hub: Hub,
+    repository: Repository,
+    now: datetime,
+    author: Thing,
+    title: str,
+    body: str | None,
+    *,
+    labels: list[str],
+    app: Thing | None = None,
+    pull_request: bool = False,
+) -> Thing:
     repository.last_issue += 1
     number, moment, unique = repository.last_issue, stamp(now), hub.number()
     at = f"{API}/repos/{repository.full_name}"
     made: Thing = {
-        "id": unique, "node_id": f"I_{unique}", "number": number, "url": f"{at}/issues/{number}", "repository_url": at,
-        "labels_url": f"{at}/issues/{number}/labels{{/name}}", "comments_url": f"{at}/issues/{number}/comments",
-        "events_url": f"{at}/issues/{number}/events", "html_url": f"{WEB}/{repository.full_name}/issues/{number}",
-        "title": title, "body": body, "user": author, "state": "open", "state_reason": None, "locked": False,
-        "active_lock_reason": None, "assignee": None, "assignees": [], "milestone": None, "comments": 0, "type": None,
-        "labels": [], "created_at": moment, "updated_at": moment, "closed_at": None, "closed_by": None,
-        "author_association": "NONE", "performed_via_github_app": app,
+        "id": unique,
+        "node_id": f"I_{unique}",
+        "number": number,
+        "url": f"{at}/issues/{number}",
+        "repository_url": at,
+        "labels_url": f"{at}/issues/{number}/labels{{/name}}",
+        "comments_url": f"{at}/issues/{number}/comments",
+        "events_url": f"{at}/issues/{number}/events",
+        "html_url": f"{WEB}/{repository.full_name}/issues/{number}",
+        "title": title,
+        "body": body,
+        "user": author,
+        "state": "open",
+        "state_reason": None,
+        "locked": False,
+        "active_lock_reason": None,
+        "assignee": None,
+        "assignees": [],
+        "milestone": None,
+        "comments": 0,
+        "type": None,
+        "labels": [],
+        "created_at": moment,
+        "updated_at": moment,
+        "closed_at": None,
+        "closed_by": None,
+        "author_association": "NONE",
+        "performed_via_github_app": app,
     }
     if pull_request:
         made["pull_request"] = {"url": f"{at}/pulls/{number}"}
@@ -117,13 +161,24 @@ def set_labels(hub: Hub, repository: Repository, issue: Thing, names: list[str])
     issue["labels"] = [label_json(repository, each) for each in held]
 
 
-def new_comment(hub: Hub, repository: Repository, issue: Thing, now: datetime, author: Thing, body: str,
-                app: Thing | None = None) -> Thing:
+def new_comment(
+    hub: Hub, repository: Repository, issue: Thing, now: datetime, author: Thing, body: str, app: Thing | None = None
+) -> Thing:
     number, moment = hub.number(), stamp(now)
     at = f"{API}/repos/{repository.full_name}"
-    made = {"id": number, "node_id": f"IC_{number}", "url": f"{at}/issues/comments/{number}", "body": body,
-            "html_url": f"{issue['html_url']}#issuecomment-{number}", "issue_url": issue["url"], "user": author,
-            "created_at": moment, "updated_at": moment, "author_association": "NONE", "performed_via_github_app": app}
+    made = {
+        "id": number,
+        "node_id": f"IC_{number}",
+        "url": f"{at}/issues/comments/{number}",
+        "body": body,
+        "html_url": f"{issue['html_url']}#issuecomment-{number}",
+        "issue_url": issue["url"],
+        "user": author,
+        "created_at": moment,
+        "updated_at": moment,
+        "author_association": "NONE",
+        "performed_via_github_app": app,
+    }
     repository.comments[issue["number"]].append(made)
     issue["comments"] += 1
     issue["updated_at"] = moment
@@ -132,11 +187,20 @@ def new_comment(hub: Hub, repository: Repository, issue: Thing, now: datetime, a
 
 def repository_json(repository: Repository, permissions: Thing) -> Thing:
     return {
-        "id": repository.number, "node_id": f"R_{repository.number}", "name": repository.name,
-        "full_name": repository.full_name, "owner": account(repository.owner, "Organization"),
-        "private": repository.private, "visibility": "private" if repository.private else "public",
-        "html_url": f"{WEB}/{repository.full_name}", "url": f"{API}/repos/{repository.full_name}",
-        "has_issues": repository.has_issues, "archived": repository.archived, "disabled": False, "fork": False,
-        "default_branch": "main", "permissions": permissions,
+        "id": repository.number,
+        "node_id": f"R_{repository.number}",
+        "name": repository.name,
+        "full_name": repository.full_name,
+        "owner": account(repository.owner, "Organization"),
+        "private": repository.private,
+        "visibility": "private" if repository.private else "public",
+        "html_url": f"{WEB}/{repository.full_name}",
+        "url": f"{API}/repos/{repository.full_name}",
+        "has_issues": repository.has_issues,
+        "archived": repository.archived,
+        "disabled": False,
+        "fork": False,
+        "default_branch": "main",
+        "permissions": permissions,
         "open_issues_count": sum(each["state"] == "open" for each in repository.issues.values()),
     }

@@ -24,8 +24,9 @@ class Attempt:
     body: bytes = b""
 
 
-def post(url: str, headers: Mapping[str, str], body: bytes, timeout: float, context: ssl.SSLContext | None = None
-         ) -> Attempt:
+def post(
+    url: str, headers: Mapping[str, str], body: bytes, timeout: float, context: ssl.SSLContext | None = None
+) -> Attempt:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection: http.client.HTTPConnection
@@ -61,5 +62,6 @@ def public_pem(key: rsa.RSAPrivateKey) -> str:
 
 
 def private_pem(key: rsa.RSAPrivateKey) -> str:
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                             serialization.NoEncryption()).decode()
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()

@@ -135,6 +135,10 @@ class Twin:
     def reset(self) -> None:
         """Forget all objects; the base class forgets wire, faults and clock."""
 
+    def usual_headers(self) -> dict[str, str]:
+        """Headers of an answer that no handler made (a fault before the effect)."""
+        return {}
+
     def copy_state(self) -> object:
         """A deep copy of the state, for the stale fault. None: this twin cannot answer stale."""
 
@@ -214,12 +218,25 @@ class Twin:
         finally:
             self.swap_state(present)
 
-    def record(self, number: int, request: Request, response: Response | None, effect: str | None, fault: str | None
-               ) -> None:
+    def record(
+        self, number: int, request: Request, response: Response | None, effect: str | None, fault: str | None
+    ) -> None:
         key = request.headers.get("idempotency-key")
         status, body = (None, b"") if response is None else (response.status, response.encoded())
-        entry = Entry(number, self.now(), self.service, request.method, request.raw_target, status, key, request.body,
-                      request.headers, effect, fault, body)
+        entry = Entry(
+            number,
+            self.now(),
+            self.service,
+            request.method,
+            request.raw_target,
+            status,
+            key,
+            request.body,
+            request.headers,
+            effect,
+            fault,
+            body,
+        )
         with self.lock:
             self.wire.append(entry)
 
@@ -339,7 +356,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _exchange(self, twin: Twin, request: Request) -> None:
         struck, number = twin.faults.strike(request.method, request.path), twin.fresh_number()
         fault = struck.fault
-        response, effect = Response(), None
+        response, effect = Response(headers=twin.usual_headers()), None
         if fault is None or fault.takes_effect:
             with twin.lock:
                 refused = twin.admit(request)
@@ -351,8 +368,9 @@ class _Handler(BaseHTTPRequestHandler):
                 response, effect = self._handle(twin, request, stale=struck.stale)
         elif struck.latency:
             twin.stopping.wait(struck.latency)
-        answer_with(self, twin, request, response, fault,
-                    lambda given: twin.record(number, request, given, effect, struck.name))
+        answer_with(
+            self, twin, request, response, fault, lambda given: twin.record(number, request, given, effect, struck.name)
+        )
 
     def _handle(self, twin: Twin, request: Request, *, stale: bool) -> tuple[Response, str | None]:
         try:

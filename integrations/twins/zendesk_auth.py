@@ -13,24 +13,36 @@ from integrations.twins.zendesk_rules import TOKEN_REQUEST, Refused, known_keys,
 
 API_TOKENS_END = datetime(2027, 4, 30, tzinfo=UTC)
 RESOURCES = frozenset(
-    [
-        "tickets", "users", "auditlogs", "organizations", "hc", "apps", "triggers", "automations", "targets",
-        "webhooks", "macros", "requests", "satisfaction_ratings", "dynamic_content", "any_channel",
-        "web_widget", "zis",
-    ]
+    "tickets users auditlogs organizations hc apps triggers automations targets webhooks macros requests "
+    "satisfaction_ratings dynamic_content any_channel web_widget zis".split()
 )
 KNOWN_SCOPES = frozenset({"read", "write", "impersonate"}) | {
     f"{resource}:{verb}" for resource in RESOURCES for verb in ("read", "write")
 }
-ANONYMOUS: Thing = {"id": None, "url": None, "name": "Anonymous user", "email": "invalid@example.com",
-                    "role": "end-user", "active": False, "suspended": False, "verified": False, "locale": "en-US",
-                    "ticket_restriction": "requested", "only_private_comments": False}
+ANONYMOUS: Thing = {
+    "id": None,
+    "url": None,
+    "name": "Anonymous user",
+    "email": "invalid@example.com",
+    "role": "end-user",
+    "active": False,
+    "suspended": False,
+    "verified": False,
+    "locale": "en-US",
+    "ticket_restriction": "requested",
+    "only_private_comments": False,
+}
 
 
 def add_client(desk: Desk, now: datetime, identifier: str, secret: str, user_id: int) -> None:
     """A confidential local OAuth client; its tokens act as `user_id`."""
-    desk.clients[identifier] = {"id": desk.number(), "identifier": identifier, "secret": secret, "user_id": user_id,
-                                "created_at": text_of(now)}
+    desk.clients[identifier] = {
+        "id": desk.number(),
+        "identifier": identifier,
+        "secret": secret,
+        "user_id": user_id,
+        "created_at": text_of(now),
+    }
 
 
 def grant_token(desk: Desk, request: Request, now: datetime) -> Response:
@@ -48,10 +60,25 @@ def grant_token(desk: Desk, request: Request, now: datetime) -> Response:
         raise Refused(400, {"error": "invalid_request", "error_description": "expires_in is out of range"})
     scopes = [scope for scope in str(wanted.get("scope", "")).split() if scope in KNOWN_SCOPES]
     value = "zdt_" + secrets.token_hex(30)
-    desk.tokens[value] = {"id": desk.number(), "user_id": client["user_id"], "client_id": client["id"],
-                          "scopes": scopes, "created_at": text_of(now), "expires": now + timedelta(seconds=life)}
-    return Response(201, {"access_token": value, "token_type": "bearer", "scope": " ".join(scopes), "expires_in": life,
-                          "refresh_token": None, "refresh_token_expires_in": None})
+    desk.tokens[value] = {
+        "id": desk.number(),
+        "user_id": client["user_id"],
+        "client_id": client["id"],
+        "scopes": scopes,
+        "created_at": text_of(now),
+        "expires": now + timedelta(seconds=life),
+    }
+    return Response(
+        201,
+        {
+            "access_token": value,
+            "token_type": "bearer",
+            "scope": " ".join(scopes),
+            "expires_in": life,
+            "refresh_token": None,
+            "refresh_token_expires_in": None,
+        },
+    )
 
 
 def _token_request(request: Request) -> dict[str, Any]:
@@ -104,6 +131,16 @@ def current_token(desk: Desk, request: Request) -> Response:
     if token is None:
         raise Refused(404, {"error": "RecordNotFound", "description": "Not found"})
     shown = {name: token[name] for name in ("id", "user_id", "client_id", "scopes", "created_at")}
-    return Response(200, {"token": shown | {
-        "url": f"https://{desk.subdomain}.zendesk.com/api/v2/oauth/tokens/{token['id']}.json", "token": value[:10],
-        "refresh_token": None, "used_at": token["created_at"], "expires_at": text_of(token["expires"])}})
+    return Response(
+        200,
+        {
+            "token": shown
+            | {
+                "url": f"https://{desk.subdomain}.zendesk.com/api/v2/oauth/tokens/{token['id']}.json",
+                "token": value[:10],
+                "refresh_token": None,
+                "used_at": token["created_at"],
+                "expires_at": text_of(token["expires"]),
+            }
+        },
+    )

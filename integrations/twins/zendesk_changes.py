@@ -17,8 +17,21 @@ _CHOICES = {
     "priority": frozenset({"urgent", "high", "normal", "low", None}),
     "type": frozenset({"problem", "incident", "question", "task", None}),
 }
-_COPIED = ("subject", "priority", "type", "group_id", "assignee_id", "external_id", "due_at", "organization_id",
-           "problem_id", "requester_id", "brand_id", "recipient", "ticket_form_id")
+_COPIED = (
+    "subject",
+    "priority",
+    "type",
+    "group_id",
+    "assignee_id",
+    "external_id",
+    "due_at",
+    "organization_id",
+    "problem_id",
+    "requester_id",
+    "brand_id",
+    "recipient",
+    "ticket_form_id",
+)
 
 
 def check_properties(call: Call, wanted: Thing) -> None:
@@ -28,9 +41,13 @@ def check_properties(call: Call, wanted: Thing) -> None:
             raise invalid(name, f"{name.capitalize()}: {wanted[name]} is not included in the list")
     if wanted.get("status") == "new":
         raise invalid("status", "Status: cannot be set back to new")
-    for name, table in (("group_id", call.desk.groups), ("requester_id", call.desk.users),
-                        ("assignee_id", call.desk.users), ("submitter_id", call.desk.users),
-                        ("custom_status_id", call.desk.custom_statuses)):
+    for name, table in (
+        ("group_id", call.desk.groups),
+        ("requester_id", call.desk.users),
+        ("assignee_id", call.desk.users),
+        ("submitter_id", call.desk.users),
+        ("custom_status_id", call.desk.custom_statuses),
+    ):
         if wanted.get(name) is not None and whole_number(wanted[name], name) not in table:
             raise invalid(name, f"{name}: {wanted[name]} is invalid")
     assignee = call.desk.users.get(wanted.get("assignee_id") or 0)
@@ -95,12 +112,29 @@ def write_comment(call: Call, ticket: Thing, comment: Thing, custom: Thing, even
         raise invalid("comment", "Comment: a ticket holds at most 5000 comments")
     markup = comment.get("html_body")
     text = "" if markup is not None else _resolved(call, ticket, str(comment["body"]))
-    made = new_comment(call.desk, call.now, ticket["id"], author, text, public=public, markup=markup, custom=custom,
-                       via=via_of("api"), events=events, actor_id=call.actor["id"])
+    made = new_comment(
+        call.desk,
+        call.now,
+        ticket["id"],
+        author,
+        text,
+        public=public,
+        markup=markup,
+        custom=custom,
+        via=via_of("api"),
+        events=events,
+        actor_id=call.actor["id"],
+    )
     if public and author != ticket["requester_id"]:
         requester = call.desk.users[ticket["requester_id"]]
-        call.desk.mails.append({"ticket_id": ticket["id"], "comment_id": made["id"], "to": requester["email"],
-                                "plain_body": made["plain_body"]})
+        call.desk.mails.append(
+            {
+                "ticket_id": ticket["id"],
+                "comment_id": made["id"],
+                "to": requester["email"],
+                "plain_body": made["plain_body"],
+            }
+        )
     return made
 
 
@@ -108,12 +142,18 @@ def _resolved(call: Call, ticket: Thing, body: str) -> str:
     """`body` as Zendesk keeps it: tags stripped, {{placeholders}} filled in for every reader."""
     requester = call.desk.users[ticket["requester_id"]]
     values = {
-        "ticket.id": str(ticket["id"]), "ticket.title": ticket["subject"], "ticket.status": ticket["status"],
-        "ticket.tags": " ".join(ticket["tags"]), "ticket.description": ticket["description"],
+        "ticket.id": str(ticket["id"]),
+        "ticket.title": ticket["subject"],
+        "ticket.status": ticket["status"],
+        "ticket.tags": " ".join(ticket["tags"]),
+        "ticket.description": ticket["description"],
         "ticket.link": f"https://{call.desk.subdomain}.zendesk.com/hc/requests/{ticket['id']}",
-        "ticket.requester.name": requester["name"], "ticket.requester.email": requester["email"] or "",
-        "ticket.requester.first_name": requester["name"].split(" ")[0], "ticket.requester.id": str(requester["id"]),
-        "current_user.name": call.actor["name"], "current_user.email": call.actor["email"] or "",
+        "ticket.requester.name": requester["name"],
+        "ticket.requester.email": requester["email"] or "",
+        "ticket.requester.first_name": requester["name"].split(" ")[0],
+        "ticket.requester.id": str(requester["id"]),
+        "current_user.name": call.actor["name"],
+        "current_user.email": call.actor["email"] or "",
         "ticket.account": call.desk.subdomain,
     }
     return resolve_placeholders(plain_of(body.replace("\n", "<br>")) if "<" in body else body, values)
@@ -138,7 +178,8 @@ def apply_properties(call: Call, ticket: Thing, wanted: Thing) -> list[Thing]:
     _apply_fields(call, ticket, wanted)
     return [
         {"id": call.desk.number(), "type": "Change", "field_name": name, "value": ticket[name], "previous_value": old}
-        for name, old in before.items() if ticket[name] != old
+        for name, old in before.items()
+        if ticket[name] != old
     ]
 
 

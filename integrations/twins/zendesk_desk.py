@@ -73,30 +73,83 @@ def api_url(desk: Desk, path: str) -> str:
 
 def new_group(desk: Desk, now: datetime, name: str, *, group_id: int | None = None) -> Thing:
     number = group_id or desk.number()
-    made = {"id": number, "url": api_url(desk, f"groups/{number}"), "name": name, "description": "", "default": False,
-            "deleted": False, "is_public": True, "created_at": text_of(now), "updated_at": text_of(now)}
+    made = {
+        "id": number,
+        "url": api_url(desk, f"groups/{number}"),
+        "name": name,
+        "description": "",
+        "default": False,
+        "deleted": False,
+        "is_public": True,
+        "created_at": text_of(now),
+        "updated_at": text_of(now),
+    }
     desk.groups[number] = made
     return made
 
 
 def new_user(
-    desk: Desk, now: datetime, name: str, email: str | None, *, user_id: int | None = None, role: str = "end-user",
-    verification_method: str = "full", groups: Iterable[int] = (), **more: Any,
+    desk: Desk,
+    now: datetime,
+    name: str,
+    email: str | None,
+    *,
+    user_id: int | None = None,
+    role: str = "end-user",
+    verification_method: str = "full",
+    groups: Iterable[int] = (),
+    **more: Any,
 ) -> Thing:
     """A user with one primary e-mail identity. `more` overrides fields of the user as the API shows them."""
     number, moment = user_id or desk.number(), text_of(now)
     email = email.lower() if email is not None else None
     user: Thing = {
-        "id": number, "url": api_url(desk, f"users/{number}"), "name": name, "email": email, "alias": None,
-        "active": True, "suspended": False, "verified": verification_method != "none", "shared": False,
-        "shared_agent": False, "role": role, "role_type": 4 if role == "admin" else None, "custom_role_id": None,
-        "ticket_restriction": "requested" if role == "end-user" else None, "default_group_id": None,
-        "locale": "en-US", "locale_id": 1, "time_zone": "UTC", "iana_time_zone": "Etc/UTC", "external_id": None,
-        "organization_id": None, "only_private_comments": False, "restricted_agent": role == "end-user",
-        "moderator": role != "end-user", "tags": [], "user_fields": {}, "phone": None, "shared_phone_number": None,
-        "photo": None, "notes": "", "details": "", "signature": None, "two_factor_auth_enabled": None,
-        "chat_only": False, "report_csv": False, "last_login_at": None, "created_at": moment, "updated_at": moment,
+        "id": number,
+        "url": api_url(desk, f"users/{number}"),
+        "name": name,
+        "email": email,
+        "alias": None,
+        "active": True,
+        "suspended": False,
+        "verified": verification_method != "none",
+        "shared": False,
+        "shared_agent": False,
+        "role": role,
+        "role_type": 4 if role == "admin" else None,
+        "custom_role_id": None,
+        "ticket_restriction": "requested" if role == "end-user" else None,
+        "default_group_id": None,
+        "locale": "en-US",
+        "locale_id": 1,
+        "time_zone": "UTC",
+        "iana_time_zone": "Etc/UTC",
+        "external_id": None,
+        "organization_id": None,
+        "only_private_comments": False,
+        "restricted_agent": role == "end-user",
+        "moderator": role != "end-user",
+        "tags": [],
+        "user_fields": {},
+        "phone": None,
+        "shared_phone_number": None,
+        "photo": None,
+        "notes": "",
+        "details": "",
+        "signature": None,
+        "two_factor_auth_enabled": None,
+        "chat_only": False,
+        "report_csv": False,
+        "last_login_at": None,
+        "created_at": moment,
+        "updated_at": moment,
     }
+    if role in {"light agent", "light_agent"}:
+        user |= {
+            "role": "agent",
+            "role_type": ROLE_TYPES["light_agent"],
+            "only_private_comments": True,
+            "ticket_restriction": "groups" if groups else None,
+        }
     if unknown := set(more) - set(user):
         raise ValueError(f"unknown user fields: {sorted(unknown)}")
     desk.users[number] = user | more
@@ -113,25 +166,47 @@ def join_group(desk: Desk, now: datetime, user_id: int, group_id: int) -> None:
         new_group(desk, now, f"Group {group_id}", group_id=group_id)
     first = not desk.groups_of(user_id)
     number, moment = desk.number(), text_of(now)
-    desk.memberships.append({"id": number, "url": api_url(desk, f"group_memberships/{number}"), "user_id": user_id,
-                             "group_id": group_id, "default": first, "created_at": moment, "updated_at": moment})
+    desk.memberships.append(
+        {
+            "id": number,
+            "url": api_url(desk, f"group_memberships/{number}"),
+            "user_id": user_id,
+            "group_id": group_id,
+            "default": first,
+            "created_at": moment,
+            "updated_at": moment,
+        }
+    )
     if first:
         desk.users[user_id]["default_group_id"] = group_id
 
 
 def new_identity(
-    desk: Desk, now: datetime, user_id: int, value: str, *, kind: str = "email", verification_method: str = "full",
+    desk: Desk,
+    now: datetime,
+    user_id: int,
+    value: str,
+    *,
+    kind: str = "email",
+    verification_method: str = "full",
     primary: bool = False,
 ) -> Thing:
     number, moment = desk.number(), text_of(now)
     reserved = value.rsplit("@", 1)[-1].lower() in {"example.com", "example.org", "example.net"}
     made = {
-        "id": number, "url": api_url(desk, f"users/{user_id}/identities/{number}"), "user_id": user_id, "type": kind,
-        "value": value.lower() if kind == "email" else value, "primary": primary,
-        "verified": verification_method != "none", "verification_method": verification_method,
+        "id": number,
+        "url": api_url(desk, f"users/{user_id}/identities/{number}"),
+        "user_id": user_id,
+        "type": kind,
+        "value": value.lower() if kind == "email" else value,
+        "primary": primary,
+        "verified": verification_method != "none",
+        "verification_method": verification_method,
         "verified_at": moment if verification_method != "none" else None,
-        "deliverable_state": "reserved_example" if reserved else "deliverable", "undeliverable_count": 0,
-        "created_at": moment, "updated_at": moment,
+        "deliverable_state": "reserved_example" if reserved else "deliverable",
+        "undeliverable_count": 0,
+        "created_at": moment,
+        "updated_at": moment,
     }
     desk.identities[user_id].append(made)
     return made
@@ -146,20 +221,50 @@ def via_of(channel: str, sender: Thing | None = None, *, to: str | None = None) 
     return {"channel": channel, "source": source}
 
 
-def new_ticket(desk: Desk, now: datetime, subject: str, requester_id: int, *, ticket_id: int | None = None, **more: Any
-               ) -> Thing:
+def new_ticket(
+    desk: Desk, now: datetime, subject: str, requester_id: int, *, ticket_id: int | None = None, **more: Any
+) -> Thing:
     """A ticket without comments. `more` overrides fields as the API shows them."""
     number, moment = ticket_id or max(desk.tickets, default=0) + 1, text_of(now)
     ticket: Thing = {
-        "id": number, "url": api_url(desk, f"tickets/{number}"), "external_id": None, "via": via_of("web"),
-        "created_at": moment, "updated_at": moment, "generated_timestamp": int(now.timestamp()), "type": None,
-        "subject": subject, "raw_subject": subject, "description": "", "priority": None, "status": "new",
-        "recipient": None, "requester_id": requester_id, "submitter_id": requester_id, "assignee_id": None,
-        "organization_id": None, "group_id": None, "collaborator_ids": [], "follower_ids": [], "email_cc_ids": [],
-        "forum_topic_id": None, "problem_id": None, "has_incidents": False, "is_public": True, "due_at": None,
-        "tags": [], "custom_fields": [{"id": each, "value": None} for each in desk.fields], "satisfaction_rating": None,
-        "sharing_agreement_ids": [], "custom_status_id": None, "followup_ids": [], "ticket_form_id": None,
-        "brand_id": 1, "allow_channelback": False, "allow_attachments": True, "from_messaging_channel": False,
+        "id": number,
+        "url": api_url(desk, f"tickets/{number}"),
+        "external_id": None,
+        "via": via_of("web"),
+        "created_at": moment,
+        "updated_at": moment,
+        "generated_timestamp": int(now.timestamp()),
+        "type": None,
+        "subject": subject,
+        "raw_subject": subject,
+        "description": "",
+        "priority": None,
+        "status": "new",
+        "recipient": None,
+        "requester_id": requester_id,
+        "submitter_id": requester_id,
+        "assignee_id": None,
+        "organization_id": None,
+        "group_id": None,
+        "collaborator_ids": [],
+        "follower_ids": [],
+        "email_cc_ids": [],
+        "forum_topic_id": None,
+        "problem_id": None,
+        "has_incidents": False,
+        "is_public": True,
+        "due_at": None,
+        "tags": [],
+        "custom_fields": [{"id": each, "value": None} for each in desk.fields],
+        "satisfaction_rating": None,
+        "sharing_agreement_ids": [],
+        "custom_status_id": None,
+        "followup_ids": [],
+        "ticket_form_id": None,
+        "brand_id": 1,
+        "allow_channelback": False,
+        "allow_attachments": True,
+        "from_messaging_channel": False,
     }
     if unknown := set(more) - set(ticket):
         raise ValueError(f"unknown ticket fields: {sorted(unknown)}")
@@ -170,22 +275,44 @@ def new_ticket(desk: Desk, now: datetime, subject: str, requester_id: int, *, ti
 
 
 def new_comment(
-    desk: Desk, now: datetime, ticket_id: int, author_id: int, text: str, *, public: bool = True,
-    markup: str | None = None, via: Thing | None = None, flags: Iterable[int] = (), custom: Thing | None = None,
-    events: Iterable[Thing] = (), actor_id: int | None = None,
+    desk: Desk,
+    now: datetime,
+    ticket_id: int,
+    author_id: int,
+    text: str,
+    *,
+    public: bool = True,
+    markup: str | None = None,
+    via: Thing | None = None,
+    flags: Iterable[int] = (),
+    custom: Thing | None = None,
+    events: Iterable[Thing] = (),
+    actor_id: int | None = None,
 ) -> Thing:
     """A comment and its audit. `markup` given: an HTML body, and the plain text is read from it."""
     ticket, flagged = desk.tickets[ticket_id], sorted(set(flags))
     body = plain_of(markup) if markup is not None else text
     metadata: Thing = {"system": {"client": "twin", "ip_address": "192.0.2.1"}, "custom": custom or {}}
     if flagged:
-        metadata |= {"flags": flagged, "flags_options": {str(flag): {"trusted": False} for flag in flagged},
-                     "trusted": not DISTRUST_FLAGS.intersection(flagged)}
+        metadata |= {
+            "flags": flagged,
+            "flags_options": {str(flag): {"trusted": False} for flag in flagged},
+            "trusted": not DISTRUST_FLAGS.intersection(flagged),
+        }
     via = via or ticket["via"]
     comment: Thing = {
-        "id": desk.number(), "type": "Comment", "author_id": author_id, "body": body,
-        "html_body": sanitised(markup) if markup is not None else html_of(text), "plain_body": body, "public": public,
-        "attachments": [], "audit_id": 0, "via": via, "created_at": text_of(now), "metadata": metadata,
+        "id": desk.number(),
+        "type": "Comment",
+        "author_id": author_id,
+        "body": body,
+        "html_body": sanitised(markup) if markup is not None else html_of(text),
+        "plain_body": body,
+        "public": public,
+        "attachments": [],
+        "audit_id": 0,
+        "via": via,
+        "created_at": text_of(now),
+        "metadata": metadata,
     }
     spoken = {name: comment[name] for name in ("id", "type", "author_id", "body", "html_body", "plain_body", "public")}
     comment["audit_id"] = new_audit(desk, now, ticket_id, actor_id or author_id, [spoken, *events], metadata, via)["id"]
@@ -198,8 +325,15 @@ def new_comment(
 def new_audit(
     desk: Desk, now: datetime, ticket_id: int, author_id: int, events: list[Thing], metadata: Thing, via: Thing
 ) -> Thing:
-    audit = {"id": desk.number(), "ticket_id": ticket_id, "created_at": text_of(now), "author_id": author_id,
-             "metadata": metadata, "events": events, "via": via}
+    audit = {
+        "id": desk.number(),
+        "ticket_id": ticket_id,
+        "created_at": text_of(now),
+        "author_id": author_id,
+        "metadata": metadata,
+        "events": events,
+        "via": via,
+    }
     desk.audits[ticket_id].append(audit)
     return audit
 
@@ -214,36 +348,3 @@ def touch(ticket: Thing, now: datetime) -> None:
 def default_status(desk: Desk, category: str) -> int | None:
     fits = (number for number, each in desk.custom_statuses.items() if each["status_category"] == category)
     return next(fits, None)
-
-
-def fill_custom_statuses(desk: Desk, now: datetime) -> None:
-    for label in ("New", "Open", "Pending", "On-hold", "Solved"):
-        category, number, moment = label.replace("On-hold", "hold").lower(), desk.number(), text_of(now)
-        desk.custom_statuses[number] = {
-            "id": number, "status_category": category, "agent_label": label, "raw_agent_label": label,
-            "end_user_label": label, "raw_end_user_label": label, "description": "", "raw_description": "",
-            "end_user_description": "", "active": True, "default": True, "created_at": moment, "updated_at": moment,
-        }
-
-
-def new_field(desk: Desk, now: datetime, title: str, kind: str, *, field_id: int | None = None, **more: Any) -> Thing:
-    number, moment = field_id or desk.number(), text_of(now)
-    made: Thing = {
-        "id": number, "url": api_url(desk, f"ticket_fields/{number}"), "type": kind, "title": title, "raw_title": title,
-        "description": "", "raw_description": "", "position": 9999, "active": True, "required": False,
-        "collapsed_for_agents": False, "regexp_for_validation": None, "title_in_portal": title,
-        "raw_title_in_portal": title, "visible_in_portal": False, "editable_in_portal": False,
-        "required_in_portal": False, "agent_can_edit": True, "tag": None, "created_at": moment, "updated_at": moment,
-        "removable": True, "agent_description": None,
-    }
-    if kind in {"tagger", "multiselect"}:
-        made["custom_field_options"] = []
-    made.update(more)
-    for option in made.get("custom_field_options", []):
-        option.setdefault("id", desk.number())
-        option.setdefault("raw_name", option["name"])
-        option.setdefault("default", False)
-    desk.fields[number] = made
-    for ticket in desk.tickets.values():
-        ticket["custom_fields"].append({"id": number, "value": None})
-    return made

@@ -6,7 +6,8 @@ import re
 from datetime import timedelta
 
 from integrations.twins.server import Response
-from integrations.twins.zendesk_desk import Thing, new_field
+from integrations.twins.zendesk_desk import Thing
+from integrations.twins.zendesk_fields import new_field
 from integrations.twins.zendesk_rules import (
     TICKET_FIELD,
     Call,
@@ -19,10 +20,9 @@ from integrations.twins.zendesk_rules import (
 )
 from integrations.twins.zendesk_tickets import may_see
 
-FIELD_TYPES = frozenset([
-    "checkbox", "date", "decimal", "integer", "lookup", "multiselect", "partialcreditcard", "regexp", "tagger",
-    "text", "textarea",
-])
+FIELD_TYPES = frozenset(
+    "checkbox date decimal integer lookup multiselect partialcreditcard regexp tagger text textarea".split()
+)
 _OPTION = frozenset({"id", "name", "value", "raw_name", "position", "default"})
 _TERM = re.compile(r'(?:(\w+)\s*(:|<=|>=|<|>))?("[^"]*"|\S+)')
 SEARCH_LIMIT = 1000
@@ -88,8 +88,10 @@ def create_field(call: Call) -> Response:
         raise invalid("type", f"Type: {kind} is invalid")
     if not isinstance(title, str) or not title.strip():
         raise invalid("title", "Title: cannot be blank", "BlankValue")
-    values = [known_keys(option, _OPTION, "custom_field_options")["value"]
-              for option in wanted.get("custom_field_options", [])]
+    values = [
+        known_keys(option, _OPTION, "custom_field_options")["value"]
+        for option in wanted.get("custom_field_options", [])
+    ]
     if kind == "tagger" and not values:
         raise invalid("custom_field_options", "Custom field options: cannot be blank", "BlankValue")
     taken = {option["value"] for field in call.desk.fields.values() for option in field.get("custom_field_options", [])}
@@ -111,13 +113,22 @@ def search(call: Call, lag: timedelta) -> Response:
     query = call.query.get("query", "")
     if not query.strip():
         raise Refused(400, {"error": "invalid", "description": "Missing query parameter"})
-    found = [ticket | {"result_type": "ticket"} for ticket in call.desk.tickets.values()
-             if may_see(call, call.actor, ticket) and moment_of(ticket["created_at"]) <= call.now - lag
-             and all(_fits(call, ticket, term) for term in _TERM.findall(query))]
+    found = [
+        ticket | {"result_type": "ticket"}
+        for ticket in call.desk.tickets.values()
+        if may_see(call, call.actor, ticket)
+        and moment_of(ticket["created_at"]) <= call.now - lag
+        and all(_fits(call, ticket, term) for term in _TERM.findall(query))
+    ]
     size = min(int(call.query.get("per_page", "100")), 100)
     if size * int(call.query.get("page", "1")) > SEARCH_LIMIT:
-        raise Refused(422, {"error": "invalid", "description": "Invalid search: Requested response size was greater "
-                                                               "than Search Response Limits"})
+        raise Refused(
+            422,
+            {
+                "error": "invalid",
+                "description": "Invalid search: Requested response size was greater than Search Response Limits",
+            },
+        )
     return Response(200, page_of(call, "results", found) | {"facets": None})
 
 

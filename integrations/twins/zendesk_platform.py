@@ -59,10 +59,20 @@ def create_webhook(call: Call) -> Response:
 def make_webhook(call: Call, wanted: Thing) -> Thing:
     _check_webhook(wanted)
     number, moment = f"01{secrets.token_hex(12).upper()}", text_of(call.now)
-    made: Thing = {"id": number, "description": "", "subscriptions": ["conditional_ticket_events"],
-                   "authentication": None, "custom_headers": None, "external_source": None} | wanted
-    made |= {"created_at": moment, "created_by": str(call.actor["id"]), "updated_at": moment,
-             "updated_by": str(call.actor["id"])}
+    made: Thing = {
+        "id": number,
+        "description": "",
+        "subscriptions": ["conditional_ticket_events"],
+        "authentication": None,
+        "custom_headers": None,
+        "external_source": None,
+    } | wanted
+    made |= {
+        "created_at": moment,
+        "created_by": str(call.actor["id"]),
+        "updated_at": moment,
+        "updated_by": str(call.actor["id"]),
+    }
     call.desk.webhooks[number], call.desk.signing_secrets[number] = made, new_secret()
     return made
 
@@ -194,9 +204,19 @@ def _born(call: Call) -> Thing:
 
 
 def _app(call: Call, number: int, name: str, short: str) -> Thing:
-    return {"id": number, "name": name, "short_description": short, "default_locale": "en",
-            "owner_id": call.actor["id"], "framework_version": "2.0", "state": "published", "visibility": "private",
-            "products": ["support"], "single_install": False, **_born(call)}
+    return {
+        "id": number,
+        "name": name,
+        "short_description": short,
+        "default_locale": "en",
+        "owner_id": call.actor["id"],
+        "framework_version": "2.0",
+        "state": "published",
+        "visibility": "private",
+        "products": ["support"],
+        "single_install": False,
+        **_born(call),
+    }
 
 
 def _job(call: Call, app_id: int | None, **more: Any) -> str:
@@ -253,10 +273,19 @@ def install_app(call: Call) -> Response:
 
 def make_installation(call: Call, app_id: int, wanted: Thing, number: int | None = None) -> Thing:
     number = number or call.desk.number()
-    made = {"id": number, "app_id": app_id, "product": "support", "enabled": wanted.get("enabled", True),
-            "settings": wanted.get("settings", {}), "role_restrictions": wanted.get("role_restrictions"),
-            "group_restrictions": wanted.get("group_restrictions", []), "collapsible": True, "paid": None,
-            "created_at": text_of(call.now), "updated_at": text_of(call.now)}
+    made = {
+        "id": number,
+        "app_id": app_id,
+        "product": "support",
+        "enabled": wanted.get("enabled", True),
+        "settings": wanted.get("settings", {}),
+        "role_restrictions": wanted.get("role_restrictions"),
+        "group_restrictions": wanted.get("group_restrictions", []),
+        "collapsible": True,
+        "paid": None,
+        "created_at": text_of(call.now),
+        "updated_at": text_of(call.now),
+    }
     call.desk.installations[number] = made
     return made
 

@@ -19,40 +19,30 @@ from integrations.twins.zendesk_desk import Desk, Thing
 
 # -- the property lists (Support OAS 2025-04; webhooks and apps from the reference pages) --------------------
 TICKET_UPDATE = frozenset(
-    [
-        "additional_collaborators", "assignee_email", "assignee_id", "attribute_value_ids", "collaborator_ids",
-        "comment", "custom_fields", "custom_status_id", "due_at", "email_ccs", "external_id", "followers",
-        "group_id", "metadata", "organization_id", "priority", "problem_id", "requester_id", "safe_update",
-        "sharing_agreement_ids", "status", "subject", "tags", "type", "updated_stamp",
-    ]
+    "additional_collaborators assignee_email assignee_id attribute_value_ids collaborator_ids comment "
+    "custom_fields custom_status_id due_at email_ccs external_id followers group_id metadata organization_id "
+    "priority problem_id requester_id safe_update sharing_agreement_ids status subject tags type updated_stamp".split()
 )
 TICKET_CREATE = (TICKET_UPDATE - {"safe_update", "updated_stamp"}) | frozenset(
-    [
-        "brand_id", "collaborators", "description", "email_cc_ids", "follower_ids", "macro_ids", "raw_subject",
-        "recipient", "requester", "submitter_id", "ticket_form_id", "via", "via_followup_source_id",
-    ]
+    "brand_id collaborators description email_cc_ids follower_ids macro_ids raw_subject recipient requester "
+    "submitter_id ticket_form_id via via_followup_source_id".split()
 )
-COMMENT = frozenset(["author_id", "body", "html_body", "public", "uploads"])
-TAGS = frozenset(["tags", "updated_stamp", "safe_update"])
+COMMENT = frozenset("author_id body html_body public uploads".split())
+TAGS = frozenset("tags updated_stamp safe_update".split())
 TICKET_FIELD = frozenset(
-    [
-        "active", "agent_can_edit", "agent_description", "collapsed_for_agents", "custom_field_options",
-        "custom_statuses", "description", "editable_in_portal", "position", "raw_description", "raw_title",
-        "raw_title_in_portal", "regexp_for_validation", "relationship_filter", "relationship_target_type",
-        "required", "required_in_portal", "sub_type_id", "tag", "title", "title_in_portal", "type",
-        "visible_in_portal",
-    ]
+    "active agent_can_edit agent_description collapsed_for_agents custom_field_options custom_statuses "
+    "description editable_in_portal position raw_description raw_title raw_title_in_portal "
+    "regexp_for_validation relationship_filter relationship_target_type required required_in_portal "
+    "sub_type_id tag title title_in_portal type visible_in_portal".split()
 )
 WEBHOOK = frozenset(
-    [
-        "authentication", "custom_headers", "description", "endpoint", "external_source", "http_method", "name",
-        "request_format", "status", "subscriptions",
-    ]
+    "authentication custom_headers description endpoint external_source http_method name request_format status "
+    "subscriptions".split()
 )
-TOKEN_REQUEST = frozenset(["client_id", "client_secret", "code", "expires_in", "grant_type", "redirect_uri", "scope"])
-INSTALLATION = frozenset(["app_id", "enabled", "group_restrictions", "role_restrictions", "settings"])
-APP = frozenset(["name", "short_description", "upload_id"])
-NOTIFY = frozenset(["agent_id", "app_id", "body", "event"])
+TOKEN_REQUEST = frozenset("client_id client_secret code expires_in grant_type redirect_uri scope".split())
+INSTALLATION = frozenset("app_id enabled group_restrictions role_restrictions settings".split())
+APP = frozenset("name short_description upload_id".split())
+NOTIFY = frozenset("agent_id app_id body event".split())
 
 
 class Refused(Exception):
@@ -185,8 +175,12 @@ def page_of(call: Call, name: str, items: list[Thing], *, cursor_only: bool = Fa
     part = items[size * (number - 1) : size * number]
     where = f"{call.base}{call.request.path}?per_page={size}&page="
     more, fewer = size * number < len(items), number > 1
-    return {name: part, "count": len(items), "next_page": f"{where}{number + 1}" if more else None,
-            "previous_page": f"{where}{number - 1}" if fewer else None}
+    return {
+        name: part,
+        "count": len(items),
+        "next_page": f"{where}{number + 1}" if more else None,
+        "previous_page": f"{where}{number - 1}" if fewer else None,
+    }
 
 
 def _cursor_page(call: Call, name: str, items: list[Thing]) -> dict[str, Any]:

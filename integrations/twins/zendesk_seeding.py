@@ -12,13 +12,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from integrations.twins.zendesk_twin import ZendeskTwin
+    from integrations.twins.zendesk_account import ZendeskAccount
 
 _SWITCHES = frozenset({"auto_deliver", "update_limit", "account_limit", "delivery_timeout"})
 _COMMENT = frozenset({"body", "author_id", "public", "channel", "flags", "via"})
 
 
-def seed_desk(twin: ZendeskTwin, wanted: dict[str, Any]) -> dict[str, Any]:
+def seed_desk(twin: ZendeskAccount, wanted: dict[str, Any]) -> dict[str, Any]:
     """Take in one seed; the numbers given to what had none are in the answer. Raises ValueError on unknown words."""
     known = {"groups", "users", "ticket_fields", "webhooks", "tickets", "switches", "launch"}
     if unknown := set(wanted) - known:
@@ -29,12 +29,16 @@ def seed_desk(twin: ZendeskTwin, wanted: dict[str, Any]) -> dict[str, Any]:
     fields = [_field(twin, dict(each)) for each in wanted.get("ticket_fields", [])]
     hooks = [twin.add_webhook(**each) for each in wanted.get("webhooks", [])]
     made = [_ticket(twin, dict(each)) for each in wanted.get("tickets", [])]
-    return {"groups": [each["id"] for each in groups], "users": [each["id"] for each in users],
-            "ticket_fields": [each["id"] for each in fields], "webhooks": [each["id"] for each in hooks],
-            "tickets": [each["id"] for each in made]}
+    return {
+        "groups": [each["id"] for each in groups],
+        "users": [each["id"] for each in users],
+        "ticket_fields": [each["id"] for each in fields],
+        "webhooks": [each["id"] for each in hooks],
+        "tickets": [each["id"] for each in made],
+    }
 
 
-def _switch(twin: ZendeskTwin, switches: dict[str, Any]) -> None:
+def _switch(twin: ZendeskAccount, switches: dict[str, Any]) -> None:
     for name, value in switches.items():
         if name == "search_lag":
             twin.search_lag = timedelta(seconds=float(value))
@@ -44,7 +48,7 @@ def _switch(twin: ZendeskTwin, switches: dict[str, Any]) -> None:
             raise ValueError(f"unknown switch: {name}")
 
 
-def _user(twin: ZendeskTwin, given: dict[str, Any]) -> dict[str, Any]:
+def _user(twin: ZendeskAccount, given: dict[str, Any]) -> dict[str, Any]:
     identities = given.pop("identities", [])
     user = twin.add_user(given.pop("name"), given.pop("email", None), user_id=given.pop("id", None), **given)
     for each in identities:
@@ -53,11 +57,11 @@ def _user(twin: ZendeskTwin, given: dict[str, Any]) -> dict[str, Any]:
     return user
 
 
-def _field(twin: ZendeskTwin, given: dict[str, Any]) -> dict[str, Any]:
+def _field(twin: ZendeskAccount, given: dict[str, Any]) -> dict[str, Any]:
     return twin.add_field(given.pop("title"), given.pop("type", "text"), field_id=given.pop("id", None), **given)
 
 
-def _ticket(twin: ZendeskTwin, given: dict[str, Any]) -> dict[str, Any]:
+def _ticket(twin: ZendeskAccount, given: dict[str, Any]) -> dict[str, Any]:
     comments = given.pop("comments", None) or [{"body": given.pop("description", given["subject"])}]
     for each in comments:
         if unknown := set(each) - _COMMENT:
@@ -69,15 +73,28 @@ def _ticket(twin: ZendeskTwin, given: dict[str, Any]) -> dict[str, Any]:
     first, fields = comments[0], {each["id"]: each["value"] for each in given.pop("custom_fields", [])}
     deliver = bool(given.pop("deliver", False))
     ticket = twin.add_ticket(
-        given.pop("subject"), first["body"], given.pop("requester_id"), ticket_id=given.pop("id", None), deliver=False,
-        author_id=first.get("author_id"), flags=first.get("flags", ()), channel=first.get("channel", "email"), **given,
+        given.pop("subject"),
+        first["body"],
+        given.pop("requester_id"),
+        ticket_id=given.pop("id", None),
+        deliver=False,
+        author_id=first.get("author_id"),
+        flags=first.get("flags", ()),
+        channel=first.get("channel", "email"),
+        **given,
     )
     for held in ticket["custom_fields"]:
         held["value"] = fields.get(held["id"], held["value"])
     for each in comments[1:]:
-        twin.add_comment(ticket["id"], each.get("author_id", ticket["requester_id"]), each["body"],
-                         public=each.get("public", True), channel=each.get("channel", "email"),
-                         flags=each.get("flags", ()), via=each.get("via"))
+        twin.add_comment(
+            ticket["id"],
+            each.get("author_id", ticket["requester_id"]),
+            each["body"],
+            public=each.get("public", True),
+            channel=each.get("channel", "email"),
+            flags=each.get("flags", ()),
+            via=each.get("via"),
+        )
     if deliver:
         twin.announce(ticket["id"])
     return ticket

@@ -9,14 +9,9 @@ from html.parser import HTMLParser
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]{0,200}?)\s*\}\}")
 _LIQUID_TAG = re.compile(r"\{%[^{}]{0,200}%\}")
-_BLOCKS = frozenset([
-    "p", "div", "br", "li", "ul", "ol", "tr", "h1", "h2", "h3", "h4", "blockquote", "pre", "table", "hr",
-])
+_BLOCKS = frozenset("p div br li ul ol tr h1 h2 h3 h4 blockquote pre table hr".split())
 _HIDDEN = frozenset({"script", "style"})
-_KEPT = _BLOCKS | frozenset([
-    "a", "b", "strong", "i", "em", "u", "code", "span", "img", "tbody", "thead", "td", "th", "s", "del", "sub",
-    "sup",
-])
+_KEPT = _BLOCKS | frozenset("a b strong i em u code span img tbody thead td th s del sub sup".split())
 
 
 def resolve_placeholders(text: str, values: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from datetime import timedelta
 from typing import Any
@@ -110,7 +111,7 @@ def create(call: Call) -> Response:
     made = _create(call)
     headers = {"Location": made["ticket"]["url"]}
     if key:
-        call.desk.idempotency[key] = (call.now, digest, made)
+        call.desk.idempotency[key] = (call.now, digest, copy.deepcopy(made))
         headers["x-idempotency-lookup"] = "miss"
     return Response(201, made, headers)
 
@@ -200,9 +201,17 @@ def export(call: Call) -> Response:
     fresh = sorted((ticket for ticket in call.desk.tickets.values() if _rank(ticket) > start), key=_rank)
     part = fresh[:size]
     after = cursor(_rank(part[-1]) if part else start)
-    return Response(200, {"tickets": part, "after_cursor": after, "before_cursor": None,
-                          "after_url": f"{call.base}{call.request.path}?cursor={after}", "before_url": None,
-                          "end_of_stream": len(fresh) <= size})
+    return Response(
+        200,
+        {
+            "tickets": part,
+            "after_cursor": after,
+            "before_cursor": None,
+            "after_url": f"{call.base}{call.request.path}?cursor={after}",
+            "before_url": None,
+            "end_of_stream": len(fresh) <= size,
+        },
+    )
 
 
 def _rank(ticket: Thing) -> int:
@@ -264,4 +273,3 @@ def _followup_source(call: Call, wanted: Thing) -> Thing | None:
     if source is None or source["status"] != "closed":
         raise invalid("via_followup_source_id", "Follow-up source: must be a closed ticket")
     return source
-

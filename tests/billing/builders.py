@@ -5,6 +5,7 @@ Import as `from tests.billing.builders import …`. Ids are short (`sub_A`, `in_
 
 from __future__ import annotations
 
+from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -69,10 +70,11 @@ NOW = at("2026-11-22T10:00")
 
 
 def later(moment: datetime, interval: str | None, count: int = 1) -> datetime:
-    """One billing interval on; days after the 28th are not used by the builders."""
+    """One billing interval on; a month without that day ends on its last one."""
     if interval in {"month", "year"}:
         months = moment.month - 1 + count * (12 if interval == "year" else 1)
-        return moment.replace(year=moment.year + months // 12, month=months % 12 + 1)
+        year, month = moment.year + months // 12, months % 12 + 1
+        return moment.replace(year=year, month=month, day=min(moment.day, monthrange(year, month)[1]))
     return moment + timedelta(days=count * (7 if interval == "week" else 1))
 
 

@@ -325,6 +325,35 @@ def test_a_refused_connection_is_known_not_to_have_sent_anything() -> None:
     assert not error.unknown_outcome
 
 
+def named(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Makes `localhost` resolve to these addresses, or to nothing."""
+    real = socket.getaddrinfo
+
+    def look_up(host: str, port: int, *args: object, **kwargs: object) -> list[object]:
+        if host != "localhost":
+            return list(real(host, port, *args, **kwargs))  # type: ignore[arg-type]  # passed on as they came
+        if not addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+def test_a_name_that_is_not_known_is_known_not_to_have_sent_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    named(monkeypatch)
+    error = failure(Door("zendesk", "http://localhost:1", total_seconds=DEADLINE), POST)
+    assert isinstance(error, Unreachable)
+    assert not error.sent
+
+
+def test_the_second_address_is_tried_when_the_first_refuses(
+    plain: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named(monkeypatch, "127.0.0.2", "127.0.0.1")
+    door = Door("zendesk", f"http://localhost:{plain.port}", total_seconds=1.0)
+    assert door.send(POST).status == 200
+
+
 def test_a_certificate_of_a_stranger_stops_the_request_before_it_leaves(bundle: str) -> None:
     server = FaultServer(tls_context())
     error = failure(Door("stripe", server.url, total_seconds=2.0), POST)

@@ -15,8 +15,10 @@ from typing import Any
 import jwt
 import pytest
 import requests
+
 from integrations.twins.github_markdown import scan
 from integrations.twins.github_twin import GitHubTwin
+from integrations.twins.outgoing import app_key, private_pem
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 REPO = "repos/acme/web"
@@ -77,18 +79,24 @@ def test_an_installation_token_lives_an_hour_and_writes_as_the_bot(twin: GitHubT
     assert app.create().status_code == 401
 
 
-@pytest.mark.parametrize(("change", "says"), [
-    ({"iat": 61}, "iat"), ({"exp": 601}, "too far"), ({"exp": -1}, "exp"), ({"iss": "1"}, "Integration not found"),
-    ({"iat": None}, "iat"),
-])
-def test_an_app_token_with_wrong_times_or_issuer_is_refused(twin: GitHubTwin, change: dict[str, Any], says: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"iat": 61}, "iat"),
+        ({"exp": 601}, "too far"),
+        ({"exp": -1}, "exp"),
+        ({"iss": "1"}, "Integration not found"),
+        ({"iat": None}, "iat"),
+    ],
+)
+def test_an_app_token_with_wrong_times_or_issuer_is_refused(
+    twin: GitHubTwin, change: dict[str, Any], says: str
+) -> None:
     seconds = int(twin.now().timestamp())
-    wrong = {name: value + seconds if isinstance(value, int) else value for name, value in change.items()}
-    wrong = {name: value for name, value in wrong.items() if value is not None}
-    token = signed(twin, **wrong)
-    if change == {"iat": None}:
-        claims = {"exp": seconds + 60, "iss": str(twin.app["id"])}
-        token = jwt.encode(claims, twin.app_private_key, algorithm="RS256")
+    right = {"iat": seconds, "exp": seconds + 540, "iss": str(twin.app["id"])}
+    wrong = right | {name: value + seconds if isinstance(value, int) else value for name, value in change.items()}
+    claims = {name: value for name, value in wrong.items() if value is not None}
+    token = jwt.encode(claims, twin.app_private_key, algorithm="RS256")
     answer = Caller(twin, token).call("POST", "app/installations/91/access_tokens", {})
     assert answer.status_code in {401, 404}
     assert says in answer.json()["message"]
@@ -101,11 +109,9 @@ def test_an_app_token_at_the_edges_of_time_is_taken(twin: GitHubTwin) -> None:
 
 
 def test_an_app_token_signed_by_another_key_is_refused(twin: GitHubTwin) -> None:
-    stranger = GitHubTwin(clock=lambda: NOON)
-    assert stranger.app_private_key == twin.app_private_key  # one key a process: so tamper with the signature
-    head, claims, signature = signed(twin).split(".")
-    turned = signature[::-1]
-    assert Caller(twin, f"{head}.{claims}.{turned}").call("GET", "app").status_code == 401
+    stranger = signed(twin, private_pem(app_key(8)))
+    assert Caller(twin, signed(twin)).call("GET", "app").status_code == 200
+    assert Caller(twin, stranger).call("GET", "app").status_code == 401
 
 
 def test_a_repository_outside_the_token_is_hidden_and_a_missing_right_is_named(twin: GitHubTwin, app: Caller) -> None:
@@ -134,7 +140,12 @@ def test_an_installation_token_may_be_narrowed_but_not_widened(twin: GitHubTwin)
     asking, path = Caller(twin, signed(twin)), "app/installations/91/access_tokens"
     narrow = asking.call("POST", path, {"permissions": {"issues": "read"}})
     assert narrow.json()["permissions"] == {"issues": "read", "metadata": "read"}
-    for wanted in ({"permissions": {"contents": "write"}}, {"repositories": ["secret"]}, {"permission": {}}):
+    refused: list[dict[str, Any]] = [
+        {"permissions": {"contents": "write"}},
+        {"repositories": ["secret"]},
+        {"permission": {}},
+    ]
+    for wanted in refused:
         assert asking.call("POST", path, wanted).status_code == 422
     assert asking.call("POST", "app/installations/5/access_tokens", {}).status_code == 404
 
@@ -180,10 +191,17 @@ def test_search_never_sees_what_was_just_created(twin: GitHubTwin, app: Caller) 
     assert app.call("GET", "search/issues", params={"q": "checkout"}).json()["total_count"] == 2
 
 
-@pytest.mark.parametrize("wanted", [
-    {}, {"title": " "}, {"title": "x" * 257}, {"title": "t", "body": "x" * 65_537}, {"title": "t", "label": ["a"]},
-    {"title": "t", "labels": ["x" * 51]},
-])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"title": " "},
+        {"title": "x" * 257},
+        {"title": "t", "body": "x" * 65_537},
+        {"title": "t", "label": ["a"]},
+        {"title": "t", "labels": ["x" * 51]},
+    ],
+)
 def test_a_wrong_issue_is_refused_and_not_counted(twin: GitHubTwin, app: Caller, wanted: dict[str, Any]) -> None:
     before = len(twin.writes())
     assert app.call("POST", f"{REPO}/issues", wanted).status_code == 422
@@ -324,23 +342,50 @@ def test_a_tampered_hook_no_longer_verifies(
 
 
 # -- Markdown ------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("text", "kind"), [
-    ("ask @octocat", "mentions"), ("team @acme/web", "mentions"), ("see #12", "references"), ("acme/web#3", "references"),
-    ("GH-7", "references"), ("fixes #1", "closing"), ("![x](http://e.example/p.png)", "images"),
-    ("<img src=//e.example>", "images"), ("[a](b)", "links"), ("http://evil.example", "links"), ("[a]: b", "links"),
-    ("www.evil.example", "links"), ("<details>", "html_tags"), ("```\nx\n```\n@after", "mentions"),
-    ("``` `\n@notafence", "mentions"), ("<div>\n```\n@inhtml\n```", "mentions"), ("`a\n\n@b`", "mentions"),
-    ("\\`@escaped`", "mentions"), ("``@open`", "mentions"), ("```\n~~~\n```\n@x", "mentions"), ("<!-- @open", "mentions"),
-    ("<!-->\n@x -->", "mentions"), ("<div>\n```\n\n```\n<!--\n```\n@x\n-->", "mentions"), ("<!-- a --> @x", "mentions"),
-])
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("ask @octocat", "mentions"),
+        ("team @acme/web", "mentions"),
+        ("see #12", "references"),
+        ("acme/web#3", "references"),
+        ("GH-7", "references"),
+        ("fixes #1", "closing"),
+        ("![x](http://e.example/p.png)", "images"),
+        ("<img src=//e.example>", "images"),
+        ("[a](b)", "links"),
+        ("http://evil.example", "links"),
+        ("[a]: b", "links"),
+        ("www.evil.example", "links"),
+        ("<details>", "html_tags"),
+        ("```\nx\n```\n@after", "mentions"),
+        ("``` `\n@notafence", "mentions"),
+        ("<div>\n```\n@inhtml\n```", "mentions"),
+        ("`a\n\n@b`", "mentions"),
+        ("\\`@escaped`", "mentions"),
+        ("``@open`", "mentions"),
+        ("```\n~~~\n```\n@x", "mentions"),
+        ("<!-- @open", "mentions"),
+        ("<!-->\n@x -->", "mentions"),
+        ("<div>\n```\n\n```\n<!--\n```\n@x\n-->", "mentions"),
+        ("<!-- a --> @x", "mentions"),
+    ],
+)
 def test_live_markdown_is_found(text: str, kind: str) -> None:
     assert getattr(scan(text), kind)
 
 
-@pytest.mark.parametrize("text", [
-    "plain words, mail a@b.example and 5 # of 6", "```\n@a #1 ![x](y) http://e.example\n```", "~~~~ text\n@a\n```\n~~~\n~~~~",
-    "`@a` and ``#1 ` @b``", "<!-- gap=1 -->\ntext", "````\n```\n@a\n```\n````",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain words, mail a@b.example and 5 # of 6",
+        "```\n@a #1 ![x](y) http://e.example\n```",
+        "~~~~ text\n@a\n```\n~~~\n~~~~",
+        "`@a` and ``#1 ` @b``",
+        "<!-- gap=1 -->\ntext",
+        "````\n```\n@a\n```\n````",
+    ],
+)
 def test_fenced_and_plain_text_is_dead(text: str) -> None:
     assert scan(text).nothing
 
@@ -350,8 +395,19 @@ def test_a_hidden_marker_and_an_open_fence_are_reported() -> None:
     assert scan("```\nx").unclosed_fence
 
 
-@pytest.mark.parametrize("text", ["`" * 60_000, "` `` " * 12_000, "<!--" * 15_000, "[" * 60_000, "@" * 60_000,
-                                  "<!--\n" * 12_000 + "-->", "a/" * 30_000 + "#1", "http://" * 8_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`" * 60_000,
+        "` `` " * 12_000,
+        "<!--" * 15_000,
+        "[" * 60_000,
+        "@" * 60_000,
+        "<!--\n" * 12_000 + "-->",
+        "a/" * 30_000 + "#1",
+        "http://" * 8_000,
+    ],
+)
 def test_hostile_markdown_is_scanned_in_linear_time(text: str) -> None:
     started = time.perf_counter()
     scan(text)
@@ -368,8 +424,11 @@ def test_the_state_route_shows_what_is_live_in_every_issue(twin: GitHubTwin, app
 
 def test_a_seed_in_json_makes_repositories_tokens_and_issues(twin: GitHubTwin) -> None:
     requests.post(f"{twin.url}/_twin/reset", timeout=5)
-    seed = {"repositories": [{"full_name": "acme/web"}], "installations": [{"id": 91, "repositories": ["acme/web"]}],
-            "tokens": [{"value": "github_pat_seed", "repositories": ["acme/web"]}],
-            "issues": [{"repository": "acme/web", "title": "t", "labels": ["a"]}]}
+    seed = {
+        "repositories": [{"full_name": "acme/web"}],
+        "installations": [{"id": 91, "repositories": ["acme/web"]}],
+        "tokens": [{"value": "github_pat_seed", "repositories": ["acme/web"]}],
+        "issues": [{"repository": "acme/web", "title": "t", "labels": ["a"]}],
+    }
     assert requests.post(f"{twin.url}/_twin/seed", json=seed, timeout=5).json()["issues"] == [1]
     assert Caller(twin, "github_pat_seed").call("GET", f"{REPO}/issues/1").json()["title"] == "t"

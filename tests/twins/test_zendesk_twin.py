@@ -17,6 +17,7 @@ from typing import Any
 import jwt
 import pytest
 import requests
+
 from integrations.twins.zendesk_twin import ZendeskTwin
 
 # Property names of Zendesk's Support OAS (2025-04): an answer may only carry these.
@@ -31,7 +32,8 @@ OAS: dict[str, set[str]] = {
         "voice_comment".split()
     ),
     "comment": set(
-        "attachments audit_id author_id body created_at html_body id metadata plain_body public type uploads via".split()
+        "attachments audit_id author_id body created_at html_body id metadata plain_body public type uploads "
+        "via".split()
     ),
     "audit": set("author_id created_at events id metadata ticket_id via".split()),
     "user": set(
@@ -87,8 +89,12 @@ def twin() -> Iterator[ZendeskTwin]:
 
 
 def bearer(twin: ZendeskTwin, scope: str = "tickets:read tickets:write users:read", **more: Any) -> str:
-    wanted = {"grant_type": "client_credentials", "client_id": twin.client_id, "client_secret": twin.client_secret,
-              "scope": scope} | more
+    wanted = {
+        "grant_type": "client_credentials",
+        "client_id": twin.client_id,
+        "client_secret": twin.client_secret,
+        "scope": scope,
+    } | more
     answer = requests.post(f"{twin.url}/oauth/tokens", json=wanted, timeout=5)
     assert answer.status_code == 201, answer.text
     return f"Bearer {answer.json()['access_token']}"
@@ -164,13 +170,23 @@ def test_an_unknown_scope_is_granted_silently_and_then_forbidden_everywhere(twin
     assert "tickets:read" in answer.json()["description"]
 
 
-@pytest.mark.parametrize(("change", "status"), [
-    ({"client_secret": "wrong"}, 401), ({"grant_type": "password"}, 400), ({"scopes": "read"}, 400),
-    ({"expires_in": 300}, 400), ({"expires_in": 172_800}, 400),
-])
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"client_secret": "wrong"}, 401),
+        ({"grant_type": "password"}, 400),
+        ({"scopes": "read"}, 400),
+        ({"expires_in": 300}, 400),
+        ({"expires_in": 172_800}, 400),
+    ],
+)
 def test_a_wrong_token_request_is_refused(twin: ZendeskTwin, change: dict[str, Any], status: int) -> None:
-    wanted = {"grant_type": "client_credentials", "client_id": twin.client_id, "client_secret": twin.client_secret,
-              "scope": "read"} | change
+    wanted = {
+        "grant_type": "client_credentials",
+        "client_id": twin.client_id,
+        "client_secret": twin.client_secret,
+        "scope": "read",
+    } | change
     assert requests.post(f"{twin.url}/oauth/tokens", json=wanted, timeout=5).status_code == status
 
 
@@ -219,7 +235,8 @@ def test_answers_carry_only_names_the_published_description_knows(
     twin.add_group("Billing", 77)
     worker = twin.add_agent("Lee", "lee@acme.example", groups=[77])
     parts = [
-        ("ticket", shown["ticket"]), ("user", shown["users"][0]),
+        ("ticket", shown["ticket"]),
+        ("user", shown["users"][0]),
         ("comment", admin.get(f"tickets/{number}/comments")["comments"][0]),
         ("audit", admin.get(f"tickets/{number}/audits")["audits"][0]),
         ("identity", admin.get(f"users/{person}/identities")["identities"][0]),
@@ -259,6 +276,14 @@ def test_a_flagged_comment_shows_its_flags_and_its_sender(twin: ZendeskTwin, age
     assert (identity["verification_method"], identity["verified"]) == ("none", False)
 
 
+def test_signing_in_and_reading_leave_no_write_on_the_record(
+    twin: ZendeskTwin, agent: Agent, ticket: dict[str, Any]
+) -> None:
+    agent.get(f"tickets/{ticket['id']}")
+    assert len(twin.wire) == 2
+    assert twin.writes() == []
+
+
 def test_search_is_blind_for_young_tickets_and_the_export_is_not(
     twin: ZendeskTwin, agent: Agent, ticket: dict[str, Any]
 ) -> None:
@@ -284,9 +309,13 @@ def test_one_put_writes_note_tags_and_fields_and_keeps_the_metadata_beside_audit
     field = twin.add_field("Bucket", "tagger", custom_field_options=options)
     mark = {"billing_desk": {"op": "0f1e", "stage": "enrich"}}
     answer = agent.update(
-        ticket["id"], comment={"html_body": "<p>Two <b>active</b> subscriptions</p>", "public": False},
-        tags=["vip", "billing_desk"], custom_fields=[{"id": field["id"], "value": "billing_duplicate"}], metadata=mark,
-        updated_stamp=ticket["updated_at"], safe_update=True,
+        ticket["id"],
+        comment={"html_body": "<p>Two <b>active</b> subscriptions</p>", "public": False},
+        tags=["vip", "billing_desk"],
+        custom_fields=[{"id": field["id"], "value": "billing_duplicate"}],
+        metadata=mark,
+        updated_stamp=ticket["updated_at"],
+        safe_update=True,
     )
     assert answer.status_code == 200, answer.text
     assert answer.json()["audit"]["metadata"]["custom"] == mark
@@ -310,19 +339,50 @@ def test_a_safe_update_with_an_old_stamp_is_a_409_and_changes_nothing(
     assert agent.update(ticket["id"], tags=["mine"], updated_stamp=stamp).status_code == 200
 
 
+def test_of_many_safe_updates_at_once_exactly_one_wins(twin: ZendeskTwin, ticket: dict[str, Any]) -> None:
+    statuses: list[int] = []
+    token, stamp = bearer(twin), ticket["updated_at"]
+
+    def write(tag: str) -> None:
+        mine = Agent(twin, token)
+        statuses.append(mine.update(ticket["id"], tags=[tag], updated_stamp=stamp, safe_update=True).status_code)
+
+    threads = [threading.Thread(target=write, args=(f"t{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [200] + [409] * 7
+
+
 def test_two_updates_in_one_second_still_collide(agent: Agent, ticket: dict[str, Any]) -> None:
     stamp = ticket["updated_at"]
-    statuses = [agent.update(ticket["id"], tags=[tag], updated_stamp=stamp, safe_update=True).status_code
-                for tag in ("one", "two")]
+    statuses = [
+        agent.update(ticket["id"], tags=[tag], updated_stamp=stamp, safe_update=True).status_code
+        for tag in ("one", "two")
+    ]
     assert statuses == [200, 409]
 
 
-@pytest.mark.parametrize("properties", [
-    {"tag": ["x"]}, {"comment": {"html": "x"}}, {"comment": {"body": "a", "html_body": "b"}}, {"comment": {"body": " "}},
-    {"tags": ["Big Words"]}, {"tags": "one"}, {"custom_fields": [{"id": 1, "value": "x"}]}, {"status": "done"},
-    {"status": "new"}, {"assignee_id": 5}, {"safe_update": True}, {"comment": {"body": "x" * 65_537}},
-    {"metadata": "x"}, {"custom_status_id": 1},
-])
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"tag": ["x"]},
+        {"comment": {"html": "x"}},
+        {"comment": {"body": "a", "html_body": "b"}},
+        {"comment": {"body": " "}},
+        {"tags": ["Big Words"]},
+        {"tags": "one"},
+        {"custom_fields": [{"id": 1, "value": "x"}]},
+        {"status": "done"},
+        {"status": "new"},
+        {"assignee_id": 5},
+        {"safe_update": True},
+        {"comment": {"body": "x" * 65_537}},
+        {"metadata": "x"},
+        {"custom_status_id": 1},
+    ],
+)
 def test_what_zendesk_would_ignore_or_refuse_is_refused(
     twin: ZendeskTwin, agent: Agent, ticket: dict[str, Any], properties: dict[str, Any]
 ) -> None:
@@ -335,7 +395,7 @@ def test_placeholders_come_alive_in_body_and_stay_dead_in_html_body(agent: Agent
     text = "Hi {{ticket.requester.name}} {{7*7}} {% assign a = 1 %}<script>alert(1)</script>"
     path = f"tickets/{ticket['id']}/comments"
     agent.update(ticket["id"], comment={"body": text, "public": False})
-    assert agent.get(path)["comments"][-1]["plain_body"] == "Hi Mara Lind"+"  "
+    assert agent.get(path)["comments"][-1]["plain_body"] == "Hi Mara Lind  "
     agent.update(ticket["id"], comment={"html_body": f"<p onclick='x'>{text}</p>", "public": False})
     newest = agent.get(path)["comments"][-1]
     assert "{{ticket.requester.name}}" in newest["plain_body"]
@@ -354,8 +414,14 @@ def test_a_closed_ticket_refuses_updates_and_takes_a_follow_up(twin: ZendeskTwin
     closed = twin.add_ticket("old", "old", person["id"], status="closed")
     answer = agent.update(closed["id"], tags=["x"])
     assert (answer.status_code, answer.json()["error"]) == (422, "RecordInvalid")
-    wanted = {"ticket": {"subject": "again", "comment": {"body": "x"}, "requester_id": person["id"],
-                         "via_followup_source_id": closed["id"]}}
+    wanted = {
+        "ticket": {
+            "subject": "again",
+            "comment": {"body": "x"},
+            "requester_id": person["id"],
+            "via_followup_source_id": closed["id"],
+        }
+    }
     made = agent.call("POST", "tickets.json", wanted)
     assert made.status_code == 201
     assert agent.get(f"tickets/{closed['id']}")["ticket"]["followup_ids"] == [made.json()["ticket"]["id"]]
@@ -364,7 +430,10 @@ def test_a_closed_ticket_refuses_updates_and_takes_a_follow_up(twin: ZendeskTwin
 def test_the_idempotency_key_of_a_ticket_creation_is_honoured(twin: ZendeskTwin, agent: Agent) -> None:
     wanted = {"ticket": {"subject": "s", "comment": {"body": "b"}, "requester": {"name": "N", "email": "n@c.example"}}}
     answers = [agent.call("POST", "tickets.json", wanted, headers={"Idempotency-Key": "k"}) for _ in range(2)]
-    assert [each.headers["x-idempotency-lookup"] for each in answers] == ["miss", "hit"]
+    agent.update(answers[0].json()["ticket"]["id"], tags=["later"])
+    answers.append(agent.call("POST", "tickets.json", wanted, headers={"Idempotency-Key": "k"}))
+    assert [each.headers["x-idempotency-lookup"] for each in answers] == ["miss", "hit", "hit"]
+    assert answers[0].json() == answers[1].json() == answers[2].json()
     assert len(twin.desk.tickets) == 1
     wanted["ticket"]["subject"] = "other"
     assert agent.call("POST", "tickets.json", wanted, headers={"Idempotency-Key": "k"}).status_code == 400
@@ -413,11 +482,37 @@ def test_a_fault_between_effect_and_answer_leaves_the_note_on_the_ticket(
     assert twin.writes()[-1].status is None
 
 
+def test_stale_reads_answer_from_before_the_last_write(twin: ZendeskTwin, agent: Agent, ticket: dict[str, Any]) -> None:
+    twin.faults.add("stale", method="GET", path="/api/v2/tickets", times=1)
+    agent.update(ticket["id"], tags=["new"])
+    path = f"tickets/{ticket['id']}/tags"
+    assert [agent.get(path)["tags"] for _ in range(2)] == [["vip"], ["new"]]
+
+
+def test_a_light_agent_writes_private_comments_only_and_installs_nothing(
+    twin: ZendeskTwin, ticket: dict[str, Any]
+) -> None:
+    made = twin.add_user("Lia", "lia@acme.example", role="light agent")
+    assert (made["role"], made["role_type"]) == ("agent", 1)
+    light = Agent(twin, "Basic " + base64.b64encode(f"lia@acme.example/token:{twin.api_token}".encode()).decode())
+    light.update(ticket["id"], comment={"body": "hello", "public": True})
+    assert twin.desk.comments[ticket["id"]][-1]["public"] is False
+    assert light.call("GET", "webhooks").status_code == 403
+    twin.desk.users[made["id"]]["suspended"] = True
+    assert light.call("GET", f"tickets/{ticket['id']}").status_code == 401
+
+
 # -- installing ----------------------------------------------------------------------------------------------
 def test_a_webhook_is_made_changed_and_its_secret_read_and_reset(twin: ZendeskTwin) -> None:
     setup = Agent(twin, bearer(twin, "webhooks:read webhooks:write"))
-    wanted = {"name": "b", "status": "active", "endpoint": "https://desk.example/webhooks/zendesk", "http_method": "POST",
-              "request_format": "json", "subscriptions": ["zen:event-type:ticket.created"]}
+    wanted = {
+        "name": "b",
+        "status": "active",
+        "endpoint": "https://desk.example/webhooks/zendesk",
+        "http_method": "POST",
+        "request_format": "json",
+        "subscriptions": ["zen:event-type:ticket.created"],
+    }
     made = setup.call("POST", "webhooks", {"webhook": wanted})
     assert made.status_code == 201, made.text
     number = made.json()["webhook"]["id"]
@@ -447,7 +542,8 @@ def test_an_app_is_uploaded_created_polled_and_installed(twin: ZendeskTwin) -> N
     bad = setup.call("POST", "apps/uploads.json", files={"uploaded_data": package(frameworkVersion="2")})
     assert bad.status_code == 400
     upload = setup.call("POST", "apps/uploads.json", files={"uploaded_data": package()}).json()["id"]
-    job = setup.call("POST", "apps.json", {"name": "Desk", "short_description": "d", "upload_id": upload}).json()["job_id"]
+    wanted = {"name": "Desk", "short_description": "d", "upload_id": upload}
+    job = setup.call("POST", "apps.json", wanted).json()["job_id"]
     seen = [setup.get(f"apps/job_statuses/{job}.json")["status"] for _ in range(2)]
     assert seen == ["working", "completed"]
     app = setup.get(f"apps/job_statuses/{job}")["app_id"]
@@ -459,7 +555,8 @@ def test_an_app_is_uploaded_created_polled_and_installed(twin: ZendeskTwin) -> N
 
 
 def test_ticket_fields_are_for_admins_and_their_option_values_are_unique(twin: ZendeskTwin, admin: Agent) -> None:
-    wanted = {"ticket_field": {"type": "tagger", "title": "Bucket", "custom_field_options": [{"name": "A", "value": "a"}]}}
+    options = [{"name": "A", "value": "a"}]
+    wanted = {"ticket_field": {"type": "tagger", "title": "Bucket", "custom_field_options": options}}
     made = admin.call("POST", "ticket_fields", wanted)
     assert made.status_code == 201, made.text
     assert admin.call("POST", "ticket_fields", wanted).status_code == 422
@@ -520,8 +617,13 @@ def test_a_500_or_a_503_without_retry_after_is_not_tried_again(twin: ZendeskTwin
 def test_the_launch_token_carries_the_claims_of_a_first_page_load(twin: ZendeskTwin) -> None:
     token = twin.launch_token(4711)
     audience = f"https://acme.zendesk.com/api/v2/apps/installations/{twin.installation_id}.json"
-    claims = jwt.decode(token, twin.public_key_pem, algorithms=["RS256"], audience=audience,
-                        options={"verify_iat": False, "verify_exp": False})
+    claims = jwt.decode(
+        token,
+        twin.public_key_pem,
+        algorithms=["RS256"],
+        audience=audience,
+        options={"verify_iat": False, "verify_exp": False},
+    )
     assert (claims["iss"], claims["sub"]) == ("acme.zendesk.com", "https://acme.zendesk.com/api/v2/users/4711.json")
     assert claims["context"] == {"product": "support", "location": "ticket_sidebar"}
     assert (claims["iat"], claims["exp"]) == (int(NOON.timestamp()), int(NOON.timestamp()) + 300)
@@ -534,11 +636,26 @@ def test_the_launch_token_carries_the_claims_of_a_first_page_load(twin: ZendeskT
 def test_a_seed_in_json_and_the_state_route_work_from_another_process(twin: ZendeskTwin) -> None:
     seed = {
         "groups": [{"id": 5, "name": "Billing"}],
-        "users": [{"id": 20, "name": "Lee", "email": "lee@acme.example", "role": "agent", "groups": [5], "locale": "de"},
-                  {"id": 30, "name": "Mara", "email": "m@c.example", "verification_method": "low",
-                   "identities": [{"value": "m2@c.example", "verification_method": "none"}]}],
-        "tickets": [{"id": 48213, "subject": "s", "requester_id": 30, "group_id": 5, "tags": ["vip"],
-                     "comments": [{"body": "first", "flags": [21]}, {"body": "note", "author_id": 20, "public": False}]}],
+        "users": [
+            {"id": 20, "name": "Lee", "email": "lee@acme.example", "role": "agent", "groups": [5], "locale": "de"},
+            {
+                "id": 30,
+                "name": "Mara",
+                "email": "m@c.example",
+                "verification_method": "low",
+                "identities": [{"value": "m2@c.example", "verification_method": "none"}],
+            },
+        ],
+        "tickets": [
+            {
+                "id": 48213,
+                "subject": "s",
+                "requester_id": 30,
+                "group_id": 5,
+                "tags": ["vip"],
+                "comments": [{"body": "first", "flags": [21]}, {"body": "note", "author_id": 20, "public": False}],
+            }
+        ],
         "launch": 20,
     }
     answer = requests.post(f"{twin.url}/_twin/seed", json=seed, timeout=5)

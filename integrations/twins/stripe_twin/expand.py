@@ -29,8 +29,11 @@ def check_paths(paths: list[str], kind: str, *, listed: bool) -> None:
     for path in paths:
         steps = path.split(".")
         if len(steps) > MAX_LEVELS:
-            raise invalid(f"You cannot expand more than {MAX_LEVELS} levels of a property. Property: {path}",
-                          code="property_expansion_max_depth", param="expand")
+            raise invalid(
+                f"You cannot expand more than {MAX_LEVELS} levels of a property. Property: {path}",
+                code="property_expansion_max_depth",
+                param="expand",
+            )
         if listed and steps[0] not in ("data", "total_count"):
             raise _unexpandable(path)
         if steps != ["total_count"]:
@@ -129,8 +132,11 @@ def _included(store: Store, owner: Obj, name: str) -> Any:
     whole = store.find(owner["id"])
     if whole is not None and whole.get(name) is not None:
         return whole[name]
-    urls = {"refunds": f"/v1/charges/{owner['id']}/refunds", "payments": f"/v1/invoice_payments?invoice={owner['id']}",
-            "subscriptions": f"/v1/customers/{owner['id']}/subscriptions"}
+    urls = {
+        "refunds": f"/v1/charges/{owner['id']}/refunds",
+        "payments": f"/v1/invoice_payments?invoice={owner['id']}",
+        "subscriptions": f"/v1/customers/{owner['id']}/subscriptions",
+    }
     found: list[Obj] = []
     if name == "refunds":
         found = store.where("refund", charge=owner["id"])

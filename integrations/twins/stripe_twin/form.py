@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from integrations.twins.stripe_twin.refusals import invalid
 
-Node = Union[str, "dict[str, Node]"]  # noqa: UP007  a recursive alias needs the quoted form on 3.11
+Node = Union[str, "dict[str, Node]"]  # the quoted form, because on 3.11 an alias cannot name itself
 KEY = re.compile(r"^([^\[\]]+)((?:\[[^\[\]]*\])*)$")
 
 

@@ -35,10 +35,15 @@ class IdempotencyStore:
     def begin(self, owner: str, key: str) -> None:
         """Mark a key as in flight. Raises Refusal 409."""
         if (owner, key) in self.running:
-            raise Refusal(409, "There is currently another in-progress request using this Idempotent Key (that probably "
-                               f"means you submitted twice, and the other request is still going through): {key}. "
-                               "Please try again later.",
-                          kind="idempotency_error", code="idempotency_key_in_use", stored=False)
+            raise Refusal(
+                409,
+                "There is currently another in-progress request using this Idempotent Key (that "
+                f"probably means you submitted twice, and the other request is still going through): {key}. "
+                "Please try again later.",
+                kind="idempotency_error",
+                code="idempotency_key_in_use",
+                stored=False,
+            )
         self.running.add((owner, key))
 
     def end(self, owner: str, key: str) -> None:
@@ -54,14 +59,23 @@ class IdempotencyStore:
         if kept is None or now - kept.at >= KEPT_SECONDS:
             return None
         if kept.fingerprint[:2] != fingerprint[:2]:
-            raise Refusal(400, "Keys for idempotent requests can only be used for the same endpoint they were first "
-                               f"used for ('{fingerprint[1]}' vs '{kept.fingerprint[1]}'). Try using a key other than "
-                               f"'{key}' if you meant to execute a different request.",
-                          kind="idempotency_error", stored=False)
+            raise Refusal(
+                400,
+                "Keys for idempotent requests can only be used for the same endpoint they were first "
+                f"used for ('{fingerprint[1]}' vs '{kept.fingerprint[1]}'). Try using a key other than "
+                f"'{key}' if you meant to execute a different request.",
+                kind="idempotency_error",
+                stored=False,
+            )
         if kept.fingerprint != fingerprint:
-            raise Refusal(400, "Keys for idempotent requests can only be used with the same parameters they were first "
-                               f"used with. Try using a key other than '{key}' if you meant to execute a different "
-                               "request.", kind="idempotency_error", stored=False)
+            raise Refusal(
+                400,
+                "Keys for idempotent requests can only be used with the same parameters they were first "
+                f"used with. Try using a key other than '{key}' if you meant to execute a different "
+                "request.",
+                kind="idempotency_error",
+                stored=False,
+            )
         return kept
 
     def keep(self, owner: str, key: str, kept: Kept) -> None:

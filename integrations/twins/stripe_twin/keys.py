@@ -49,8 +49,12 @@ def key_of(headers: Mapping[str, str], known: Mapping[str, Key]) -> Key:
     """The registered key of a request. Raises Refusal 401."""
     scheme, _, text = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not text:
-        raise Refusal(401, "You did not provide an API key. You need to provide your API key in the Authorization "
-                           "header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').", stored=False)
+        raise Refusal(
+            401,
+            "You did not provide an API key. You need to provide your API key in the Authorization "
+            "header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
+            stored=False,
+        )
     if text not in known:
         raise Refusal(401, f"Invalid API Key provided: {masked(text)}", stored=False)
     return known[text]
@@ -59,9 +63,13 @@ def key_of(headers: Mapping[str, str], known: Mapping[str, Key]) -> Key:
 def check_permission(key: Key, permission: str, account: str) -> None:
     """Raises Refusal 403 in Stripe's words."""
     if not key.allows(permission):
-        raise Refusal(403, f"The provided key '{masked(key.text)}' does not have the required permissions for this "
-                           f"endpoint on account '{account}'. Having the '{permission}' permission would allow this "
-                           "request to continue.", stored=False)
+        raise Refusal(
+            403,
+            f"The provided key '{masked(key.text)}' does not have the required permissions for this "
+            f"endpoint on account '{account}'. Having the '{permission}' permission would allow this "
+            "request to continue.",
+            stored=False,
+        )
 
 
 def masked(text: str) -> str:

@@ -17,15 +17,23 @@ def method_for(call: Call, invoice: Obj, wanted: str | None) -> Obj:
     owner = call.store.objects[invoice["customer"]]
     details: Obj = (invoice["parent"] or {}).get("subscription_details") or {}
     bound = call.store.find(details.get("subscription")) or {}
-    chosen = (wanted or invoice["default_payment_method"] or bound.get("default_payment_method")
-              or owner["invoice_settings"]["default_payment_method"])
+    chosen = (
+        wanted or invoice["default_payment_method"] or bound.get("default_payment_method") or acts.default_method(owner)
+    )
     if chosen is None:
-        raise Refusal(400, "There is no `default_payment_method` set on this Customer or Invoice. Please attach a "
-                           "payment method, or set a default.", code="missing")
+        raise Refusal(
+            400,
+            "There is no `default_payment_method` set on this Customer or Invoice. Please attach a "
+            "payment method, or set a default.",
+            code="missing",
+        )
     method = call.get("payment_method", chosen, "payment_method")
     if method["customer"] != owner["id"]:
-        raise Refusal(400, f"The payment method {method['id']} does not belong to the customer {owner['id']}.",
-                      param="payment_method")
+        raise Refusal(
+            400,
+            f"The payment method {method['id']} does not belong to the customer {owner['id']}.",
+            param="payment_method",
+        )
     return method
 
 
@@ -41,13 +49,26 @@ def collect(call: Call, invoice: Obj, wanted: str | None) -> Refusal | None:
     invoice["attempt_count"] += 1
     if call.store.directive(method["id"], "requires_action"):
         intent |= {"status": "requires_action", "payment_method": method["id"]}
-        return Refusal(402, "This payment requires additional user action before it can be completed successfully.",
-                       kind="card_error", code="invoice_payment_intent_requires_action",
-                       payment_intent=dict(intent))
+        return Refusal(
+            402,
+            "This payment requires additional user action before it can be completed successfully.",
+            kind="card_error",
+            code="invoice_payment_intent_requires_action",
+            payment_intent=dict(intent),
+        )
     decline = _decline(call, method)
     advice = call.store.directive(method["id"], "advice")
-    charge = acts.new_charge(call, intent, owner, int(intent["amount"]), invoice["currency"], method, call.now,
-                             decline=decline, advice=advice)
+    charge = acts.new_charge(
+        call,
+        intent,
+        owner,
+        int(intent["amount"]),
+        invoice["currency"],
+        method,
+        call.now,
+        decline=decline,
+        advice=advice,
+    )
     intent["payment_method"] = method["id"]
     if decline is not None:
         call.emit("invoice.payment_failed", invoice)
@@ -83,9 +104,18 @@ def _decline(call: Call, method: Obj) -> str | None:
 
 
 def _declined(charge: Obj, decline: str, advice: str | None, intent: Obj) -> Refusal:
-    more = {} if advice is None else {"advice_code": advice}
-    return Refusal(402, "Your card was declined.", kind="card_error", code=charge["failure_code"], charge=charge["id"],
-                   decline_code=decline, payment_intent=dict(intent), **more)
+    refused = Refusal(
+        402,
+        "Your card was declined.",
+        kind="card_error",
+        code=charge["failure_code"],
+        charge=charge["id"],
+        decline_code=decline,
+        payment_intent=dict(intent),
+    )
+    if advice is not None:
+        refused.error["advice_code"] = advice
+    return refused
 
 
 def recover(call: Call, invoice: Obj) -> None:

@@ -8,8 +8,17 @@ from typing import Any
 class Refusal(Exception):
     """An error answer. `stored`: whether an idempotency key remembers it (not when validation failed)."""
 
-    def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None,
-                 kind: str = "invalid_request_error", stored: bool = True, **more: Any) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        kind: str = "invalid_request_error",
+        stored: bool = True,
+        **more: Any,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.stored = stored
@@ -31,8 +40,9 @@ def missing(kind: str, given: str, param: str = "id", *, other_mode: str | None 
     message = f"No such {_words(kind)}: '{given}'"
     if other_mode is not None:
         lives = "live" if other_mode == "test" else "test"
-        message += (f"; a similar object exists in {lives} mode, but a {other_mode} mode key was used to make this "
-                    "request.")
+        message += (
+            f"; a similar object exists in {lives} mode, but a {other_mode} mode key was used to make this request."
+        )
     return Refusal(404 if param == "id" else 400, message, code="resource_missing", param=param)
 
 
@@ -42,7 +52,12 @@ def not_modelled(what: str) -> Refusal:
 
 
 def _words(kind: str) -> str:
-    named = {"payment_intent": "payment_intent", "subscription_item": "subscription item",
-             "subscription_schedule": "subscription schedule", "payment_method": "PaymentMethod",
-             "billing_portal.configuration": "configuration", "credit_note": "credit note"}
+    named = {
+        "payment_intent": "payment_intent",
+        "subscription_item": "subscription item",
+        "subscription_schedule": "subscription schedule",
+        "payment_method": "PaymentMethod",
+        "billing_portal.configuration": "configuration",
+        "credit_note": "credit note",
+    }
     return named.get(kind, kind)

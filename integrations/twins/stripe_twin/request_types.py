@@ -167,8 +167,12 @@ def _decode_scalar(declared: Any, text: str, path: str) -> Any:
         return float(text) if declared is float else text
     if declared is str:
         if text == "":
-            raise invalid(f"You passed an empty string for '{path}'. We assume empty values are an attempt to unset a "
-                          f"parameter; however '{path}' cannot be unset.", code="parameter_invalid_empty", param=path)
+            raise invalid(
+                f"You passed an empty string for '{path}'. We assume empty values are an attempt to unset a "
+                f"parameter; however '{path}' cannot be unset.",
+                code="parameter_invalid_empty",
+                param=path,
+            )
         return text
     raise TypeError(f"no rule to decode {declared!r} at {path}")
 

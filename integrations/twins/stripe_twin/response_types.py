@@ -26,6 +26,11 @@ INCLUDABLE: dict[str, frozenset[str]] = {
     "price": frozenset({"tiers", "currency_options"}),
     "search_result": frozenset({"total_count"}),
 }
+# Nullable in the SDK, but Stripe fills them in on every object of the kind.
+FILLED: dict[str, Obj] = {
+    "customer": {"balance": 0, "delinquent": False, "tax_exempt": "none", "next_invoice_sequence": 1},
+    "refund": {"status": "succeeded"},
+}
 ALIASES = {"RefundResource": "refund"}
 
 
@@ -40,8 +45,11 @@ def class_of(kind: str) -> type[StripeObject]:
 @functools.cache
 def fields_of(owner: Any) -> dict[str, Any]:
     hidden = ("OBJECT_NAME", "deleted")
-    return {name: kind for name, kind in inspect.get_annotations(owner).items()
-            if not name.startswith("_") and name not in hidden}
+    return {
+        name: kind
+        for name, kind in inspect.get_annotations(owner).items()
+        if not name.startswith("_") and name not in hidden
+    }
 
 
 @functools.cache
@@ -58,8 +66,7 @@ def skeleton(kind: str) -> Obj:
 
 @functools.cache
 def _skeleton(kind: str) -> Obj:
-    left_out = INCLUDABLE.get(kind, frozenset())
-    return {**{name: value for name, value in _empty(class_of(kind)).items() if name not in left_out}, "object": kind}
+    return completed(class_of(kind), {"object": kind}, kind)
 
 
 def empty_branch(kind: str, *steps: str) -> Obj:
@@ -124,9 +131,15 @@ def references(kind: Any) -> list[str]:
 def completed(owner: Any, given: Obj, kind: str | None = None) -> Obj:
     """A partial object with its missing fields at their emptiest, at every depth the SDK names a class for."""
     left_out = INCLUDABLE.get(kind or "", frozenset())
-    made = {name: _empty_value(declared) for name, declared in fields_of(owner).items()
-            if name not in left_out and name not in given}
     declared_fields = fields_of(owner)
+    made = {
+        name: _empty_value(declared)
+        for name, declared in declared_fields.items()
+        if name not in left_out and name not in given
+    }
+    if "metadata" in made and kind is not None:
+        made["metadata"] = {}
+    made |= {name: value for name, value in FILLED.get(kind or "", {}).items() if name in made}
     for name, value in given.items():
         made[name] = _complete_value(declared_fields[name], value) if name in declared_fields else value
     return made
@@ -165,8 +178,11 @@ def problems(value: Obj, path: str = "") -> list[str]:
 def _check_fields(value: Obj, owner: Any, path: str, left_out: frozenset[str] = frozenset()) -> list[str]:
     fields = fields_of(owner)
     found = [f"{path}.{name}: not a field of the SDK's {owner.__name__}" for name in value if name not in fields]
-    found += [f"{path}.{name}: missing" for name, kind in fields.items()
-              if name not in value and name not in left_out and type(None) not in _arms(kind)]
+    found += [
+        f"{path}.{name}: missing"
+        for name, kind in fields.items()
+        if name not in value and name not in left_out and type(None) not in _arms(kind)
+    ]
     for name in value.keys() & fields.keys():
         found += _check(fields[name], value[name], f"{path}.{name}")
     return found

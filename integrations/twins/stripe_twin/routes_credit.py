@@ -14,8 +14,9 @@ PLAYED = "invoice amount lines refund_amount credit_amount out_of_band_amount re
 
 @route("GET", "/v1/credit_notes", "CreditNoteListParams", "credit_note", models="customer invoice")
 def list_credit_notes(call: Call) -> Obj:
-    return call.page(call.where("credit_note", customer=call.params.get("customer"),
-                                invoice=call.params.get("invoice")))
+    return call.page(
+        call.where("credit_note", customer=call.params.get("customer"), invoice=call.params.get("invoice"))
+    )
 
 
 @route("GET", "/v1/credit_notes/preview", "CreditNotePreviewParams", "credit_note", models=PLAYED)
@@ -52,8 +53,15 @@ def create_credit_note(call: Call) -> Obj:
 def _give_back(call: Call, invoice: Obj, made: Obj, charge: Obj | None) -> None:
     if charge is not None:
         given = refund(call, charge, call.params["refund_amount"], None)
-        made["refunds"] = [{**empty_branch("credit_note", "refunds"), "amount_refunded": given["amount"],
-                            "refund": given["id"], "type": "refund", "payment_record_refund": None}]
+        made["refunds"] = [
+            {
+                **empty_branch("credit_note", "refunds"),
+                "amount_refunded": given["amount"],
+                "refund": given["id"],
+                "type": "refund",
+                "payment_record_refund": None,
+            }
+        ]
     if credit := call.params.get("credit_amount"):
         owner = call.store.objects[invoice["customer"]]
         entry = acts.adjust_balance(call, owner, -credit, invoice["currency"], "credit_note", credit_note=made["id"])
@@ -64,26 +72,45 @@ def _build(call: Call) -> Obj:
     """The credit note of the call, not stored. Raises Refusal where the amounts do not fit the invoice."""
     invoice = call.get("invoice", call.params["invoice"], "invoice")
     if invoice["status"] not in ("open", "paid"):
-        raise Refusal(400, f"You can only create a credit note for an invoice that is open or paid; this one is "
-                           f"{invoice['status']}.")
+        raise Refusal(
+            400,
+            f"You can only create a credit note for an invoice that is open or paid; this one is {invoice['status']}.",
+        )
     amount, lines = _lines(call, invoice)
     pre = min(amount, int(invoice["amount_remaining"]))
     post = amount - pre
     back = sum(int(call.params.get(name, 0)) for name in ("refund_amount", "credit_amount", "out_of_band_amount"))
     if back != post:
-        raise Refusal(400, f"The sum of credit amount, refund amount and out of band amount ({back}) must equal the "
-                           f"post payment amount ({post}).")
+        raise Refusal(
+            400,
+            f"The sum of credit amount, refund amount and out of band amount ({back}) must equal the "
+            f"post payment amount ({post}).",
+        )
     if post > _creditable(call, invoice):
-        raise Refusal(400, f"The credit note exceeds what may still be credited ({_creditable(call, invoice)}).",
-                      param="amount")
+        raise Refusal(
+            400, f"The credit note exceeds what may still be credited ({_creditable(call, invoice)}).", param="amount"
+        )
     number = len(call.where("credit_note", invoice=invoice["id"])) + 1
     made = call.unsaved(
-        "credit_note", invoice=invoice["id"], customer=invoice["customer"], currency=invoice["currency"],
-        amount=amount, subtotal=amount, total=amount, total_excluding_tax=amount, subtotal_excluding_tax=amount,
-        pre_payment_amount=pre, post_payment_amount=post, status="issued", reason=call.params.get("reason"),
-        memo=call.params.get("memo"), number=f"{invoice['number']}-CN-{number:02d}", metadata={},
+        "credit_note",
+        invoice=invoice["id"],
+        customer=invoice["customer"],
+        currency=invoice["currency"],
+        amount=amount,
+        subtotal=amount,
+        total=amount,
+        total_excluding_tax=amount,
+        subtotal_excluding_tax=amount,
+        pre_payment_amount=pre,
+        post_payment_amount=post,
+        status="issued",
+        reason=call.params.get("reason"),
+        memo=call.params.get("memo"),
+        number=f"{invoice['number']}-CN-{number:02d}",
+        metadata={},
         out_of_band_amount=call.params.get("out_of_band_amount"),
-        type="mixed" if pre and post else "pre_payment" if pre else "post_payment")
+        type="mixed" if pre and post else "pre_payment" if pre else "post_payment",
+    )
     made["pdf"] = f"https://pay.stripe.test/credit_notes/{made['id']}/pdf"
     made["lines"] = list_of(lines, f"/v1/credit_notes/{made['id']}/lines")
     return made
@@ -92,8 +119,11 @@ def _build(call: Call) -> Obj:
 def _creditable(call: Call, invoice: Obj) -> int:
     """What was paid less what credit notes and plain refunds already gave back."""
     refunded = sum(acts.refunded_total(call.store, charge["id"]) for charge in _charges(call, invoice))
-    others = sum(int(note["post_payment_amount"]) - _refunded_by(note)
-                 for note in call.where("credit_note", invoice=invoice["id"]) if note["status"] != "void")
+    others = sum(
+        int(note["post_payment_amount"]) - _refunded_by(note)
+        for note in call.where("credit_note", invoice=invoice["id"])
+        if note["status"] != "void"
+    )
     return int(invoice["amount_paid"]) - refunded - others
 
 
@@ -114,16 +144,25 @@ def _lines(call: Call, invoice: Obj) -> tuple[int, list[Obj]]:
         if given["type"] != "invoice_line_item" or "amount" not in given:
             raise not_modelled(f"lines[{number}] other than an invoice_line_item with an amount")
         if given.get("invoice_line_item") not in known:
-            raise Refusal(400, f"No such line item: '{given.get('invoice_line_item')}'", code="resource_missing",
-                          param=f"lines[{number}][invoice_line_item]")
+            raise Refusal(
+                400,
+                f"No such line item: '{given.get('invoice_line_item')}'",
+                code="resource_missing",
+                param=f"lines[{number}][invoice_line_item]",
+            )
         made.append(_line(call, given["amount"], given["invoice_line_item"]))
     return sum(int(one["amount"]) for one in made), made
 
 
 def _line(call: Call, amount: int, source: str | None) -> Obj:
-    return {**skeleton("credit_note_line_item"), "id": call.store.fresh_id("credit_note_line_item"), "amount": amount,
-            "livemode": call.live, "type": "invoice_line_item" if source else "custom_line_item",
-            "invoice_line_item": source}
+    return {
+        **skeleton("credit_note_line_item"),
+        "id": call.store.fresh_id("credit_note_line_item"),
+        "amount": amount,
+        "livemode": call.live,
+        "type": "invoice_line_item" if source else "custom_line_item",
+        "invoice_line_item": source,
+    }
 
 
 def _charges(call: Call, invoice: Obj) -> list[Obj]:

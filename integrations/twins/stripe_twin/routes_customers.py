@@ -12,8 +12,9 @@ def living(call: Call, wanted: str, param: str = "id") -> Obj:
     """A customer that is not deleted. Raises Refusal."""
     found = call.get("customer", wanted, param)
     if found.get("deleted") is True:
-        raise Refusal(404 if param == "id" else 400, f"No such customer: '{wanted}'", code="resource_missing",
-                      param=param)
+        raise Refusal(
+            404 if param == "id" else 400, f"No such customer: '{wanted}'", code="resource_missing", param=param
+        )
     return found
 
 
@@ -37,12 +38,23 @@ def retrieve_customer(call: Call) -> Obj:
     return found
 
 
-@route("GET", "/v1/customers/{}/payment_methods", "CustomerPaymentMethodListParams", "payment_method",
-       models="type allow_redisplay")
+@route(
+    "GET",
+    "/v1/customers/{}/payment_methods",
+    "CustomerPaymentMethodListParams",
+    "payment_method",
+    models="type allow_redisplay",
+)
 def list_payment_methods(call: Call) -> Obj:
     owner = living(call, call.ids[0])
-    return call.page(call.where("payment_method", customer=owner["id"], type=call.params.get("type"),
-                                allow_redisplay=call.params.get("allow_redisplay")))
+    return call.page(
+        call.where(
+            "payment_method",
+            customer=owner["id"],
+            type=call.params.get("type"),
+            allow_redisplay=call.params.get("allow_redisplay"),
+        )
+    )
 
 
 @route("GET", "/v1/customers/{}/payment_methods/{}", "CustomerPaymentMethodRetrieveParams", "payment_method")
@@ -58,15 +70,26 @@ def retrieve_payment_method(call: Call) -> Obj:
     return call.own("payment_method")
 
 
-@route("GET", "/v1/customers/{}/balance_transactions", "CustomerBalanceTransactionListParams",
-       "customer_balance_transaction", area="customer")
+@route(
+    "GET",
+    "/v1/customers/{}/balance_transactions",
+    "CustomerBalanceTransactionListParams",
+    "customer_balance_transaction",
+    area="customer",
+)
 def list_balance_transactions(call: Call) -> Obj:
     owner = living(call, call.ids[0])
     return call.page(call.where("customer_balance_transaction", customer=owner["id"]))
 
 
-@route("POST", "/v1/customers/{}/balance_transactions", "CustomerBalanceTransactionCreateParams",
-       "customer_balance_transaction", area="customer", models="amount currency description metadata")
+@route(
+    "POST",
+    "/v1/customers/{}/balance_transactions",
+    "CustomerBalanceTransactionCreateParams",
+    "customer_balance_transaction",
+    area="customer",
+    models="amount currency description metadata",
+)
 def create_balance_transaction(call: Call) -> Obj:
     """Negative amounts are credit for the next invoice; the balance has one currency, the customer's."""
     owner = living(call, call.ids[0])
@@ -74,8 +97,9 @@ def create_balance_transaction(call: Call) -> Obj:
     if amount == 0:
         raise invalid("The amount of a customer balance transaction cannot be zero", param="amount")
     if owner["currency"] not in (None, currency):
-        raise Refusal(400, f"The currency {currency} does not match the customer's currency {owner['currency']}",
-                      param="currency")
+        raise Refusal(
+            400, f"The currency {currency} does not match the customer's currency {owner['currency']}", param="currency"
+        )
     call.touch(owner)
     made = acts.adjust_balance(call, owner, amount, currency, "adjustment", description=call.params.get("description"))
     call.merge_metadata(made)

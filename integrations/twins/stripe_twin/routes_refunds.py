@@ -8,8 +8,14 @@ from integrations.twins.stripe_twin.response_types import Obj, empty_branch
 from integrations.twins.stripe_twin.routing import Call, route
 
 
-@route("POST", "/v1/refunds", "RefundCreateParams", "refund", area="refund",
-       models="charge payment_intent amount reason metadata")
+@route(
+    "POST",
+    "/v1/refunds",
+    "RefundCreateParams",
+    "refund",
+    area="refund",
+    models="charge payment_intent amount reason metadata",
+)
 def create_refund(call: Call) -> Obj:
     charge = _charge_of(call)
     amount = _amount(call, charge)
@@ -26,12 +32,19 @@ def refund(call: Call, charge: Obj, amount: int, reason: str | None) -> Obj:
     outcome = dict(waiting[0])
     if directives.get("next_refunds"):
         directives["next_refunds"] = waiting[1:]
-    made = call.new("refund", amount=amount, charge=charge["id"], payment_intent=charge["payment_intent"],
-                    currency=charge["currency"], reason=reason, status="succeeded", metadata={})
+    made = call.new(
+        "refund",
+        amount=amount,
+        charge=charge["id"],
+        payment_intent=charge["payment_intent"],
+        currency=charge["currency"],
+        reason=reason,
+        status="succeeded",
+        metadata={},
+    )
     if charge["payment_method_details"] is not None and charge["payment_method_details"]["type"] == "card":
         card = {**empty_branch("refund", "destination_details", "card"), "type": "refund"}
-        details = {name: None for name in empty_branch("refund", "destination_details")}
-        made["destination_details"] = {**details, "type": "card", "card": card}
+        made["destination_details"] = {**empty_branch("refund", "destination_details"), "type": "card", "card": card}
     made |= outcome
     acts.settle_charge(call.store, charge)
     call.effect(f"refund {acts.money(amount, charge['currency'])} on {charge['id']}")
@@ -45,8 +58,10 @@ def _charge_of(call: Call) -> Obj:
     """The charge to refund: as named, or the successful one of the intent. Raises Refusal."""
     named, intent_id = call.params.get("charge"), call.params.get("payment_intent")
     if named is None and intent_id is None:
-        raise invalid("One of the following params should be provided for this request: payment_intent or charge.",
-                      code="parameter_missing")
+        raise invalid(
+            "One of the following params should be provided for this request: payment_intent or charge.",
+            code="parameter_missing",
+        )
     if named is not None:
         charge = call.get("charge", named, "charge")
         if intent_id not in (None, charge["payment_intent"]):
@@ -55,8 +70,11 @@ def _charge_of(call: Call) -> Obj:
     intent = call.get("payment_intent", str(intent_id), "payment_intent")
     charge_found = call.store.find(intent["latest_charge"])
     if charge_found is None or charge_found["status"] != "succeeded":
-        raise Refusal(400, f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.",
-                      code="charge_not_refundable")
+        raise Refusal(
+            400,
+            f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.",
+            code="charge_not_refundable",
+        )
     return charge_found
 
 
@@ -69,34 +87,49 @@ def _amount(call: Call, charge: Obj) -> int:
         raise invalid("Invalid positive integer", code="parameter_invalid_integer", param="amount")
     if amount > left:
         currency = charge["currency"]
-        raise Refusal(400, f"Refund amount ({acts.money(amount, currency)}) is greater than unrefunded amount on charge "
-                           f"({acts.money(left, currency)})", param="amount")
+        raise Refusal(
+            400,
+            f"Refund amount ({acts.money(amount, currency)}) is greater than unrefunded amount on "
+            f"charge ({acts.money(left, currency)})",
+            param="amount",
+        )
     return amount
 
 
 def check_refundable(call: Call, charge: Obj) -> None:
     """Raises Refusal when nothing of this charge may be refunded."""
     if charge["status"] != "succeeded" or not charge["captured"]:
-        raise Refusal(400, f"Charge {charge['id']} cannot be refunded: it is "
-                           f"{'not captured' if charge['status'] == 'succeeded' else charge['status']}.",
-                      code="charge_not_refundable", param="charge")
+        raise Refusal(
+            400,
+            f"Charge {charge['id']} cannot be refunded: it is "
+            f"{'not captured' if charge['status'] == 'succeeded' else charge['status']}.",
+            code="charge_not_refundable",
+            param="charge",
+        )
     left = int(charge["amount_captured"]) - acts.refunded_total(call.store, charge["id"])
     if left <= 0 or charge["refunded"]:
-        raise Refusal(400, f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded",
-                      param="charge")
+        raise Refusal(
+            400, f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded", param="charge"
+        )
     blocking = [made for made in call.where("dispute", charge=charge["id"]) if not made["is_charge_refundable"]]
     if blocking:
-        raise Refusal(400, f"Charge {charge['id']} has been charged back; cannot issue a refund.",
-                      code="charge_disputed", param="charge")
+        raise Refusal(
+            400,
+            f"Charge {charge['id']} has been charged back; cannot issue a refund.",
+            code="charge_disputed",
+            param="charge",
+        )
     if call.store.directive(charge["id"], "balance_insufficient"):
-        raise Refusal(400, "Insufficient funds in your Stripe balance to refund this amount.",
-                      code="balance_insufficient")
+        raise Refusal(
+            400, "Insufficient funds in your Stripe balance to refund this amount.", code="balance_insufficient"
+        )
 
 
 @route("GET", "/v1/refunds", "RefundListParams", "refund", models="charge payment_intent")
 def list_refunds(call: Call) -> Obj:
-    return call.page(call.where("refund", charge=call.params.get("charge"),
-                                payment_intent=call.params.get("payment_intent")))
+    return call.page(
+        call.where("refund", charge=call.params.get("charge"), payment_intent=call.params.get("payment_intent"))
+    )
 
 
 @route("GET", "/v1/charges/{}/refunds", "ChargeListRefundsParams", "refund")

@@ -14,13 +14,19 @@ AFTER_END = frozenset({"metadata", "cancellation_details"})
 CANCEL_FIELDS = ("cancel_at", "cancel_at_period_end")
 
 
-@route("GET", "/v1/subscriptions", "SubscriptionListParams", "subscription",
-       models="customer price status collection_method current_period_start current_period_end")
+@route(
+    "GET",
+    "/v1/subscriptions",
+    "SubscriptionListParams",
+    "subscription",
+    models="customer price status collection_method current_period_start current_period_end",
+)
 def list_subscriptions(call: Call) -> Obj:
     """Without a status the canceled ones are left out; all shows everything; ended is canceled and expired."""
     params = call.params
-    found = call.where("subscription", customer=params.get("customer"),
-                       collection_method=params.get("collection_method"))
+    found = call.where(
+        "subscription", customer=params.get("customer"), collection_method=params.get("collection_method")
+    )
     return call.page(made for made in found if _listed(made, params.get("status")) and _fits(made, call))
 
 
@@ -39,7 +45,8 @@ def _fits(made: Obj, call: Call) -> bool:
     start = max((item["current_period_start"] for item in items), default=None)
     end = min((item["current_period_end"] for item in items), default=None)
     return in_range(start, call.params.get("current_period_start")) and in_range(
-        end, call.params.get("current_period_end"))
+        end, call.params.get("current_period_end")
+    )
 
 
 @route("GET", "/v1/subscriptions/search", "SubscriptionSearchParams", "subscription")
@@ -52,9 +59,14 @@ def retrieve_subscription(call: Call) -> Obj:
     return call.own("subscription")
 
 
-@route("POST", "/v1/subscriptions/{}", "SubscriptionUpdateParams", "subscription",
-       models="cancel_at cancel_at_period_end cancellation_details items pause_collection metadata proration_behavior "
-              "proration_date payment_behavior default_payment_method description")
+@route(
+    "POST",
+    "/v1/subscriptions/{}",
+    "SubscriptionUpdateParams",
+    "subscription",
+    models="cancel_at cancel_at_period_end cancellation_details items pause_collection metadata proration_behavior "
+    "proration_date payment_behavior default_payment_method description",
+)
 def update_subscription(call: Call) -> Obj:
     made = call.own("subscription")
     _check_update(call, made)
@@ -80,9 +92,12 @@ def _check_update(call: Call, made: Obj) -> None:
         raise Refusal(400, "A canceled subscription can only update its cancellation_details and metadata.")
     touched = [name for name in CANCEL_FIELDS if name in given]
     if made["schedule"] and touched:
-        raise Refusal(400, f"The subscription is managed by the subscription schedule `{made['schedule']}`, and updating "
-                           "any cancelation behavior directly is not allowed. Please update the schedule instead.",
-                      param=touched[0])
+        raise Refusal(
+            400,
+            f"The subscription is managed by the subscription schedule `{made['schedule']}`, and "
+            "updating any cancelation behavior directly is not allowed. Please update the schedule instead.",
+            param=touched[0],
+        )
     if given.get("cancel_at") not in (None, "") and given.get("cancel_at_period_end"):
         raise invalid("You cannot set both `cancel_at` and `cancel_at_period_end`.", param="cancel_at")
     at = given.get("cancel_at")
@@ -127,8 +142,13 @@ def _note_cancellation(call: Call, made: Obj) -> None:
         made["cancellation_details"][name] = value or None
 
 
-@route("DELETE", "/v1/subscriptions/{}", "SubscriptionCancelParams", "subscription",
-       models="cancellation_details invoice_now prorate")
+@route(
+    "DELETE",
+    "/v1/subscriptions/{}",
+    "SubscriptionCancelParams",
+    "subscription",
+    models="cancellation_details invoice_now prorate",
+)
 def cancel_subscription(call: Call) -> Obj:
     """Terminal. Open invoices stay open and payable, Stripe only stops collecting them by itself."""
     made = call.own("subscription")
@@ -156,8 +176,9 @@ def cancel_subscription(call: Call) -> Obj:
     return made
 
 
-@route("POST", "/v1/subscriptions/{}/pause", "SubscriptionPauseParams", "subscription",
-       models="type invoicing_behavior")
+@route(
+    "POST", "/v1/subscriptions/{}/pause", "SubscriptionPauseParams", "subscription", models="type invoicing_behavior"
+)
 def pause_subscription(call: Call) -> Obj:
     made = call.own("subscription")
     if made["billing_mode"]["type"] != "flexible":
@@ -178,8 +199,13 @@ def pause_subscription(call: Call) -> Obj:
     return made
 
 
-@route("POST", "/v1/subscriptions/{}/resume", "SubscriptionResumeParams", "subscription",
-       models="billing_cycle_anchor payment_behavior proration_behavior")
+@route(
+    "POST",
+    "/v1/subscriptions/{}/resume",
+    "SubscriptionResumeParams",
+    "subscription",
+    models="billing_cycle_anchor payment_behavior proration_behavior",
+)
 def resume_subscription(call: Call) -> Obj:
     """With the anchor moved to now (the default) a new period begins and is charged; unchanged keeps the old one."""
     made = call.own("subscription")
@@ -194,38 +220,67 @@ def resume_subscription(call: Call) -> Obj:
         if invoice["status"] == "open" and collect(call, invoice, None) is not None:
             made["status"] = "paused" if after_success else "past_due"
             if after_success:
-                made["status_details"] = {"paused": {
-                    "type": "subscription", "transitioned_at": call.now,
-                    "subscription": {"type": "first_payment_failure"}}}
+                made["status_details"] = {
+                    "paused": {
+                        "type": "subscription",
+                        "transitioned_at": call.now,
+                        "subscription": {"type": "first_payment_failure"},
+                    }
+                }
     call.effect(f"resumed subscription {made['id']}: {made['status']}")
     call.emit("customer.subscription.resumed", made)
     return made
 
 
-@route("GET", "/v1/subscription_schedules", "SubscriptionScheduleListParams", "subscription_schedule",
-       area="subscription", models="customer")
+@route(
+    "GET",
+    "/v1/subscription_schedules",
+    "SubscriptionScheduleListParams",
+    "subscription_schedule",
+    area="subscription",
+    models="customer",
+)
 def list_schedules(call: Call) -> Obj:
     return call.page(call.where("subscription_schedule", customer=call.params.get("customer")))
 
 
-@route("GET", "/v1/subscription_schedules/{}", "SubscriptionScheduleRetrieveParams", "subscription_schedule",
-       area="subscription")
+@route(
+    "GET",
+    "/v1/subscription_schedules/{}",
+    "SubscriptionScheduleRetrieveParams",
+    "subscription_schedule",
+    area="subscription",
+)
 def retrieve_schedule(call: Call) -> Obj:
     return call.own("subscription_schedule")
 
 
-@route("POST", "/v1/subscription_schedules/{}/release", "SubscriptionScheduleReleaseParams", "subscription_schedule",
-       area="subscription", models="preserve_cancel_date")
+@route(
+    "POST",
+    "/v1/subscription_schedules/{}/release",
+    "SubscriptionScheduleReleaseParams",
+    "subscription_schedule",
+    area="subscription",
+    models="preserve_cancel_date",
+)
 def release_schedule(call: Call) -> Obj:
     """The subscription goes on without its future phases; a cancel date stays only when asked for."""
     made = call.own("subscription_schedule")
     if made["status"] not in ("not_started", "active"):
-        raise Refusal(400, "You cannot release a subscription schedule that is currently in the "
-                           f"`{made['status']}` status. Only `not_started` or `active` schedules can be released.")
+        raise Refusal(
+            400,
+            "You cannot release a subscription schedule that is currently in the "
+            f"`{made['status']}` status. Only `not_started` or `active` schedules can be released.",
+        )
     call.touch(made)
     bound = call.store.find(made["subscription"])
-    made |= {"status": "released", "released_at": call.now, "released_subscription": made["subscription"],
-             "subscription": None, "current_phase": None}
+    made |= {
+        "status": "released",
+        "released_at": call.now,
+        "released_subscription": made["subscription"],
+        "subscription": None,
+        "current_phase": None,
+    }
     if bound is not None:
         call.touch(bound)
         bound["schedule"] = None

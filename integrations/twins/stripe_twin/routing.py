@@ -55,8 +55,13 @@ class Call:
         )
         start, limit = int(self.params.get("page") or 0), int(self.params.get("limit", 10))
         more = len(found) > start + limit
-        return {"object": "search_result", "url": self.url, "has_more": more, "data": found[start : start + limit],
-                "next_page": str(start + limit) if more else None}
+        return {
+            "object": "search_result",
+            "url": self.url,
+            "has_more": more,
+            "data": found[start : start + limit],
+            "next_page": str(start + limit) if more else None,
+        }
 
     def new(self, kind: str, **fields: Any) -> Obj:
         """A fresh stored object: skeleton, id, created, mode, then the given fields."""
@@ -91,7 +96,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A call. `params`: its TypedDict in stripe.params. `models`: the parameters the handler plays, others answer 501."""
+    """A call. `params`: its TypedDict in stripe.params; `models`: what the handler plays, the rest answers 501."""
 
     method: str
     template: str
@@ -112,16 +117,35 @@ class Route:
 ROUTES: list[Route] = []
 
 
-def route(method: str, template: str, params: str, kind: str, *, models: str = "", area: str | None = None,
-          reads: bool = False) -> Callable[[Callable[[Call], Obj]], Callable[[Call], Obj]]:
+def route(
+    method: str,
+    template: str,
+    params: str,
+    kind: str,
+    *,
+    models: str = "",
+    area: str | None = None,
+    reads: bool = False,
+) -> Callable[[Callable[[Call], Obj]], Callable[[Call], Obj]]:
     """Register a handler. `{}` in the template is an id; `area` names the permission, else the kind does."""
 
     def register(handler: Callable[[Call], Obj]) -> Callable[[Call], Obj]:
         deed = "read" if reads or method == "GET" else "write"
         pattern = re.compile("/".join("([^/]+)" if step == "{}" else re.escape(step) for step in template.split("/")))
         lists = method == "GET" and params.endswith(("ListParams", "SearchParams"))
-        ROUTES.append(Route(method, template, params, f"rak_{area or kind}_{deed}", kind, frozenset(models.split()),
-                            handler, lists, pattern))
+        ROUTES.append(
+            Route(
+                method,
+                template,
+                params,
+                f"rak_{area or kind}_{deed}",
+                kind,
+                frozenset(models.split()),
+                handler,
+                lists,
+                pattern,
+            )
+        )
         return handler
 
     return register
@@ -129,6 +153,9 @@ def route(method: str, template: str, params: str, kind: str, *, models: str = "
 
 def matching(method: str, path: str) -> tuple[Route, tuple[str, ...]] | None:
     """The route of a request; fixed names win over ids (customers/search over customers/{})."""
-    found = [(made, matched.groups()) for made in ROUTES
-             if made.method == method and (matched := made.pattern.fullmatch(path))]
+    found = [
+        (made, matched.groups())
+        for made in ROUTES
+        if made.method == method and (matched := made.pattern.fullmatch(path))
+    ]
     return min(found, key=lambda pair: len(pair[1]), default=None)

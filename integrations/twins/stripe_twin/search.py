@@ -17,13 +17,39 @@ from integrations.twins.stripe_twin.store import Store, newest_first
 FIELDS: dict[str, frozenset[str]] = {
     "customer": frozenset({"created", "email", "metadata", "name", "phone"}),
     "subscription": frozenset({"created", "metadata", "status"}),
-    "invoice": frozenset({"created", "currency", "customer", "last_finalization_error_code",
-                          "last_finalization_error_type", "metadata", "number", "receipt_number", "status",
-                          "subscription", "total"}),
-    "charge": frozenset({"amount", "created", "currency", "customer", "disputed", "metadata", "refunded", "status",
-                         "billing_details.address.postal_code", "payment_method_details.card.last4",
-                         "payment_method_details.card.brand", "payment_method_details.card.exp_month",
-                         "payment_method_details.card.exp_year", "payment_method_details.card.fingerprint"}),
+    "invoice": frozenset(
+        {
+            "created",
+            "currency",
+            "customer",
+            "last_finalization_error_code",
+            "last_finalization_error_type",
+            "metadata",
+            "number",
+            "receipt_number",
+            "status",
+            "subscription",
+            "total",
+        }
+    ),
+    "charge": frozenset(
+        {
+            "amount",
+            "created",
+            "currency",
+            "customer",
+            "disputed",
+            "metadata",
+            "refunded",
+            "status",
+            "billing_details.address.postal_code",
+            "payment_method_details.card.last4",
+            "payment_method_details.card.brand",
+            "payment_method_details.card.exp_month",
+            "payment_method_details.card.exp_year",
+            "payment_method_details.card.fingerprint",
+        }
+    ),
     "payment_intent": frozenset({"amount", "created", "currency", "customer", "metadata", "status"}),
     "price": frozenset({"active", "currency", "lookup_key", "metadata", "product", "type"}),
     "product": frozenset({"active", "description", "metadata", "name", "shippable", "url"}),
@@ -39,8 +65,12 @@ JOINER = re.compile(r"\s+(AND|OR)\s+|\s*$", re.IGNORECASE)
 def found_by(store: Store, kind: str, query: str, *, live: bool, now: int, lag: int) -> list[Obj]:
     """Newest first; objects changed less than `lag` seconds ago are seen as they were before. Raises Refusal."""
     test = _compile(kind, query)
-    seen = [version for made in store.of_kind(kind) if store.live[made["id"]] == live
-            for version in _indexed(store, made, now, lag)]
+    seen = [
+        version
+        for made in store.of_kind(kind)
+        if store.live[made["id"]] == live
+        for version in _indexed(store, made, now, lag)
+    ]
     return newest_first(made for made in seen if made.get("deleted") is not True and test(made))
 
 
@@ -104,8 +134,13 @@ def _compare(value: Any, operator: str, wanted: str) -> bool:
         if not re.fullmatch(r"-?\d+", wanted):
             raise invalid(f"Invalid number in search query: {wanted}", param="query")
         number = int(wanted)
-        return {":": value == number, ">": value > number, "<": value < number, ">=": value >= number,
-                "<=": value <= number}.get(operator, False)
+        return {
+            ":": value == number,
+            ">": value > number,
+            "<": value < number,
+            ">=": value >= number,
+            "<=": value <= number,
+        }.get(operator, False)
     text, part = str(value).lower(), wanted.lower()
     return part in text if operator == "~" else operator == ":" and text == part
 

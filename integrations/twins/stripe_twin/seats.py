@@ -34,7 +34,8 @@ def change_items(call: Call, made: Obj) -> str:
         item["quantity"] = after
         words.append(f"{item['id']} quantity {before} -> {after}")
     made["items"]["data"] = [item for item, _, after in plan if after != 0] + [
-        item for item in made["items"]["data"] if all(item is not changed for changed, _, _ in plan)]
+        item for item in made["items"]["data"] if all(item is not changed for changed, _, _ in plan)
+    ]
     if behavior == "always_invoice" and (invoice := invoice_pending(call, made, reason="subscription_update")):
         words.append(f"invoiced {acts.money(invoice['total'], invoice['currency'])}")
     return ", ".join(words)
@@ -46,23 +47,39 @@ def planned(call: Call, made: Obj, wanted: list[Obj]) -> list[tuple[Obj, int, in
     known = {item["id"]: item for item in made["items"]["data"]}
     for number, given in enumerate(wanted):
         if "id" not in given:
-            raise Refusal(501, "the Stripe twin does not model adding subscription items", kind="twin_error",
-                          code="not_modelled", stored=False)
+            raise Refusal(
+                501,
+                "the Stripe twin does not model adding subscription items",
+                kind="twin_error",
+                code="not_modelled",
+                stored=False,
+            )
         if extra := set(given) - {"id", "quantity", "deleted", "price"}:
-            raise Refusal(501, f"the Stripe twin does not model items[{number}][{min(extra)}]", kind="twin_error",
-                          code="not_modelled", stored=False)
+            raise Refusal(
+                501,
+                f"the Stripe twin does not model items[{number}][{min(extra)}]",
+                kind="twin_error",
+                code="not_modelled",
+                stored=False,
+            )
         item = known.get(given["id"])
         if item is None:
             raise missing("subscription_item", given["id"], f"items[{number}][id]")
         if given.get("price", item["price"]["id"]) != item["price"]["id"]:
-            raise Refusal(501, "the Stripe twin does not model price changes", kind="twin_error",
-                          code="not_modelled", stored=False)
+            raise Refusal(
+                501,
+                "the Stripe twin does not model price changes",
+                kind="twin_error",
+                code="not_modelled",
+                stored=False,
+            )
         after = 0 if given.get("deleted") else given.get("quantity", item["quantity"])
         if after < 0:
             raise invalid("Invalid non-negative integer", param=f"items[{number}][quantity]")
         found.append((item, int(item["quantity"] or 0), after))
     if all(after == 0 and given.get("deleted") for (_, _, after), given in zip(found, wanted, strict=True)) and (
-            len(found) == len(known)):
+        len(found) == len(known)
+    ):
         raise Refusal(400, "A subscription must have at least one active plan.")
     return found
 
@@ -79,25 +96,45 @@ def _prorate(call: Call, made: Obj, item: Obj, before: int, after: int, at: int)
     for quantity, sign, words in ((before, -1, "Unused time on"), (after, 1, "Remaining time on")):
         amount = sign * share(item, quantity, at)
         if amount:
-            pending_item(call, made, item, amount, quantity, at, f"{words} {quantity} × {item['price']['id']}")
+            pending_item(call, made, item, amount, quantity, at, f"{words} {quantity} x {item['price']['id']}")
 
 
 def pending_item(call: Call, made: Obj, item: Obj, amount: int, quantity: int, at: int, words: str) -> Obj:
-    details = {**empty_branch("invoiceitem", "parent", "subscription_details"), "subscription": made["id"],
-               "subscription_item": item["id"]}
+    details = {
+        **empty_branch("invoiceitem", "parent", "subscription_details"),
+        "subscription": made["id"],
+        "subscription_item": item["id"],
+    }
     price = item["price"]
-    pricing = {"type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"],
-               "price_details": {"price": price["id"], "product": price["product"]}}
-    return call.new("invoiceitem", customer=made["customer"], amount=amount, currency=made["currency"], date=call.now,
-                    proration=True, quantity=quantity, quantity_decimal=str(quantity), description=words, metadata={},
-                    parent={"type": "subscription_details", "subscription_details": details}, pricing=pricing,
-                    period={"start": at, "end": item["current_period_end"]})
+    pricing = {
+        "type": "price_details",
+        "unit_amount_decimal": price["unit_amount_decimal"],
+        "price_details": {"price": price["id"], "product": price["product"]},
+    }
+    return call.new(
+        "invoiceitem",
+        customer=made["customer"],
+        amount=amount,
+        currency=made["currency"],
+        date=call.now,
+        proration=True,
+        quantity=quantity,
+        quantity_decimal=str(quantity),
+        description=words,
+        metadata={},
+        parent={"type": "subscription_details", "subscription_details": details},
+        pricing=pricing,
+        period={"start": at, "end": item["current_period_end"]},
+    )
 
 
 def pending(call: Call, customer: str, subscription: str | None) -> list[Obj]:
     """Items waiting for the next invoice of this subscription (or of none)."""
-    return [one for one in call.where("invoiceitem", customer=customer)
-            if one["invoice"] is None and _owner(one) in (None, subscription)]
+    return [
+        one
+        for one in call.where("invoiceitem", customer=customer)
+        if one["invoice"] is None and _owner(one) in (None, subscription)
+    ]
 
 
 def _owner(one: Obj) -> str | None:
@@ -110,9 +147,19 @@ def pending_line(call: Call, one: Obj, made: Obj | None) -> Obj:
     found: Any = (one["parent"] or {}).get("subscription_details") or {}
     items = made["items"]["data"] if made is not None else []
     item = next((item for item in items if item["id"] == found.get("subscription_item")), None)
-    return acts.line(call, one["amount"], one["currency"], one["period"]["start"], one["period"]["end"], item=item,
-                     price=None if item is None else item["price"], quantity=one["quantity"],
-                     proration=one["proration"], invoice_item=one["id"], description=one["description"])
+    return acts.line(
+        call,
+        one["amount"],
+        one["currency"],
+        one["period"]["start"],
+        one["period"]["end"],
+        item=item,
+        price=None if item is None else item["price"],
+        quantity=one["quantity"],
+        proration=one["proration"],
+        invoice_item=one["id"],
+        description=one["description"],
+    )
 
 
 def invoice_pending(call: Call, made: Obj, reason: str = "subscription_update") -> Obj | None:
@@ -122,8 +169,9 @@ def invoice_pending(call: Call, made: Obj, reason: str = "subscription_update") 
         return None
     owner = call.store.objects[made["customer"]]
     lines = [pending_line(call, one, made) for one in waiting]
-    invoice = acts.build_invoice(call, owner, made["currency"], lines, subscription=made["id"], reason=reason,
-                                 metadata={})
+    invoice = acts.build_invoice(
+        call, owner, made["currency"], lines, subscription=made["id"], reason=reason, metadata={}
+    )
     call.store.put(invoice, live=call.live, at=call.now)
     for one in waiting:
         one["invoice"] = invoice["id"]
@@ -143,8 +191,15 @@ def begin_period(call: Call, made: Obj) -> Obj:
         item |= {"current_period_start": call.now, "current_period_end": end}
         lines.append(acts.item_line(call, item, call.now, end))
     made["billing_cycle_anchor"] = call.now
-    invoice = acts.build_invoice(call, call.store.objects[made["customer"]], made["currency"], lines,
-                                 subscription=made["id"], reason="subscription_cycle", metadata={})
+    invoice = acts.build_invoice(
+        call,
+        call.store.objects[made["customer"]],
+        made["currency"],
+        lines,
+        subscription=made["id"],
+        reason="subscription_cycle",
+        metadata={},
+    )
     call.store.put(invoice, live=call.live, at=call.now)
     acts.finalize(call, invoice, call.now)
     made["latest_invoice"] = invoice["id"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.twins.stripe_twin import acts
 from integrations.twins.stripe_twin.response_types import Obj, class_of, completed
-from integrations.twins.stripe_twin.store import list_of
+from integrations.twins.stripe_twin.store import born, list_of
 
 if TYPE_CHECKING:
     from integrations.twins.stripe_twin.seeds import World
@@ -17,7 +17,8 @@ def filled(world: World, given: Obj) -> Obj:
     kind = str(given["object"])
     directives = given.pop("_twin", None)
     given.setdefault("id", world.store.fresh_id(kind, world.live))
-    _PREPARE.get(kind, lambda world, given: None)(world, given)
+    if kind in _PREPARE:
+        _PREPARE[kind](world, given)
     owner = class_of(kind)
     stamps: dict[str, Any] = {"livemode": world.live, "created": world.now, "metadata": {}}
     known = completed(owner, {}, kind)
@@ -26,7 +27,7 @@ def filled(world: World, given: Obj) -> Obj:
             given.setdefault(name, value)
     made = completed(owner, given, kind)
     live = bool(made.get("livemode", world.live))
-    world.store.put(made, live=live, at=int(made.get("created", made.get("date", world.now))))
+    world.store.put(made, live=live, at=born(made) or world.now)
     if directives is not None:
         world.store.directives[made["id"]] = dict(directives)
     if kind == "refund" and made.get("charge") in world.store.objects:
@@ -40,6 +41,7 @@ def _customer(world: World, given: Obj) -> None:
     given.setdefault("invoice_prefix", str(given["id"]).replace("_", "").upper()[-8:])
     given.setdefault("next_invoice_sequence", 1)
     given.setdefault("tax_exempt", "none")
+    given.setdefault("invoice_settings", {})
 
 
 def _price(world: World, given: Obj) -> None:
@@ -81,8 +83,15 @@ def _item(world: World, subscription: str, item: Obj, started: int) -> Obj:
     start = int(item.pop("current_period_start", started))
     end = acts.add_interval(start, recurring["interval"], recurring["interval_count"])
     end = int(item.pop("current_period_end", end))
-    return acts.new_item(world, subscription, completed(class_of("price"), price, "price"), item.pop("quantity", 1),
-                         start, end, **{name: value for name, value in item.items() if name != "plan"})
+    return acts.new_item(
+        world,
+        subscription,
+        completed(class_of("price"), price, "price"),
+        item.pop("quantity", 1),
+        start,
+        end,
+        **{name: value for name, value in item.items() if name != "plan"},
+    )
 
 
 def _invoice(world: World, given: Obj) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from integrations.twins.stripe_twin import acts
 from integrations.twins.stripe_twin.response_types import Obj, empty_branch
-from integrations.twins.stripe_twin.store import Store, list_of
+from integrations.twins.stripe_twin.store import Store, ident, list_of
 
 Moment = int | datetime
 Ref = Obj | str
@@ -45,10 +45,23 @@ class SubscriptionBuilder:
     def _method(self, owner: Obj | None, given: Ref | None) -> Obj | None:
         raise NotImplementedError
 
-    def subscription(self, customer: Ref, price: Ref, quantity: int = 1, *, created: Moment | None = None,
-                     status: str = "active", paid_periods: int | None = None, trial_end: Moment | None = None,
-                     payment_method: Ref | None = None, decline: str = "generic_decline", advice: str | None = None,
-                     id: str = "", item_id: str = "", **fields: Any) -> Obj:
+    def subscription(
+        self,
+        customer: Ref,
+        price: Ref,
+        quantity: int = 1,
+        *,
+        created: Moment | None = None,
+        status: str = "active",
+        paid_periods: int | None = None,
+        trial_end: Moment | None = None,
+        payment_method: Ref | None = None,
+        decline: str = "generic_decline",
+        advice: str | None = None,
+        id: str = "",
+        item_id: str = "",
+        **fields: Any,
+    ) -> Obj:
         """A subscription with one paid invoice per past period; statuses without payment end in an open one.
 
         `paid_periods` None: as many as fit until now (one less where the last invoice is unpaid). A trial comes first.
@@ -62,24 +75,35 @@ class SubscriptionBuilder:
             made |= {"trial_start": start, "trial_end": paid_from}
         begun = 0 if status == "trialing" else self._periods(sold, paid_from, paid_periods, status)
         bounds = self._bounds(sold, start, paid_from, begun)
-        item = acts.new_item(self, made["id"], sold, quantity, *bounds, **({"id": item_id} if item_id else {}))
+        item = acts.new_item(self, made["id"], sold, quantity, *bounds)
+        item["id"] = item_id or item["id"]
         made["items"] = list_of([item], f"/v1/subscription_items?subscription={made['id']}")
         method = self._method(owner, payment_method)
         if payment_method is not None and method is not None:
             made["default_payment_method"] = method["id"]
         for number in range(begun):
             failed = status in UNPAID and number == begun - 1
-            self._period_invoice(owner, made, item, sold, paid_from, number, method,
-                                 decline=decline if failed else None, advice=advice)
+            self._period_invoice(
+                owner, made, item, sold, paid_from, number, method, decline=decline if failed else None, advice=advice
+            )
         made |= self._ended(made, status)
         return self._overridden(made, fields)
 
     def _empty_subscription(self, owner: Obj, sold: Obj, status: str, start: int, id: str) -> Obj:
-        return self.new("subscription", id=id, customer=owner["id"], status=status, created=start, start_date=start,
-                        currency=sold["currency"], collection_method="charge_automatically", metadata={},
-                        billing_cycle_anchor=start,
-                        billing_mode={**empty_branch("subscription", "billing_mode"), "type": "flexible"},
-                        cancellation_details=empty_branch("subscription", "cancellation_details"))
+        return self.new(
+            "subscription",
+            id=id,
+            customer=owner["id"],
+            status=status,
+            created=start,
+            start_date=start,
+            currency=sold["currency"],
+            collection_method="charge_automatically",
+            metadata={},
+            billing_cycle_anchor=start,
+            billing_mode={**empty_branch("subscription", "billing_mode"), "type": "flexible"},
+            cancellation_details=empty_branch("subscription", "cancellation_details"),
+        )
 
     def _ended(self, made: Obj, status: str) -> Obj:
         if status not in ("canceled", "incomplete_expired"):
@@ -108,14 +132,26 @@ class SubscriptionBuilder:
             return start, end
         return self._at(sold, paid_from, begun - 1), self._at(sold, paid_from, begun)
 
-    def _period_invoice(self, owner: Obj, made: Obj, item: Obj, sold: Obj, paid_from: int, number: int,
-                        method: Obj | None, *, decline: str | None, advice: str | None) -> Obj:
+    def _period_invoice(
+        self,
+        owner: Obj,
+        made: Obj,
+        item: Obj,
+        sold: Obj,
+        paid_from: int,
+        number: int,
+        method: Obj | None,
+        *,
+        decline: str | None,
+        advice: str | None,
+    ) -> Obj:
         start, end = self._at(sold, paid_from, number), self._at(sold, paid_from, number + 1)
         first = number == 0 and not made.get("trial_end")
         reason = "subscription_create" if first else "subscription_cycle"
         line = acts.item_line(self, item, start, end)
-        invoice = acts.build_invoice(self, owner, sold["currency"], [line], subscription=made["id"], reason=reason,
-                                     created=start, metadata={})
+        invoice = acts.build_invoice(
+            self, owner, sold["currency"], [line], subscription=made["id"], reason=reason, created=start, metadata={}
+        )
         self.store.put(invoice, live=self.live, at=start)
         acts.finalize(self, invoice, start)
         if invoice["status"] == "open":
@@ -125,8 +161,9 @@ class SubscriptionBuilder:
         made["latest_invoice"] = invoice["id"]
         return invoice
 
-    def _pay(self, owner: Obj, invoice: Obj, method: Obj | None, at: int, *, decline: str | None,
-             advice: str | None) -> Obj:
+    def _pay(
+        self, owner: Obj, invoice: Obj, method: Obj | None, at: int, *, decline: str | None, advice: str | None
+    ) -> Obj:
         amount, currency = int(invoice["amount_due"]), invoice["currency"]
         intent = acts.new_intent(self, owner["id"], amount, currency, method, at)
         charge = acts.new_charge(self, intent, owner, amount, currency, method, at, decline=decline, advice=advice)
@@ -140,17 +177,30 @@ class SubscriptionBuilder:
         return charge
 
     # -- single pieces ----------------------------------------------------------------------------------------------
-    def invoice(self, customer: Ref, amount: int = 0, currency: str = "usd", *, status: str = "open",
-                subscription: Ref | None = None, reason: str = "manual", created: Moment | None = None,
-                payment_method: Ref | None = None, decline: str | None = None, lines: list[Obj] | None = None,
-                id: str = "", **fields: Any) -> Obj:
+    def invoice(
+        self,
+        customer: Ref,
+        amount: int = 0,
+        currency: str = "usd",
+        *,
+        status: str = "open",
+        subscription: Ref | None = None,
+        reason: str = "manual",
+        created: Moment | None = None,
+        payment_method: Ref | None = None,
+        decline: str | None = None,
+        lines: list[Obj] | None = None,
+        id: str = "",
+        **fields: Any,
+    ) -> Obj:
         """One invoice in a status; "paid" brings its payment, `decline` a failed attempt."""
         owner, at = self.object(customer), self.now if created is None else unix(created)
         bound = None if subscription is None else self.object(subscription)
         wanted = lines or [acts.line(self, amount, currency, at, at)]
         given = {"id": id} if id else {}
-        made = acts.build_invoice(self, owner, currency, wanted, subscription=bound and bound["id"], reason=reason,
-                                  created=at, metadata={}, **given)
+        made = acts.build_invoice(
+            self, owner, currency, wanted, subscription=ident(bound), reason=reason, created=at, metadata={}, **given
+        )
         self.store.put(made, live=self.live, at=at)
         if status != "draft":
             acts.finalize(self, made, at)
@@ -172,29 +222,66 @@ class SubscriptionBuilder:
         at = self.now if created is None else unix(created)
         return self._pay(owner, billed, self._method(owner, payment_method), at, decline=None, advice=None)
 
-    def invoiceitem(self, customer: Ref, amount: int, currency: str = "usd", *, subscription: Ref | None = None,
-                    proration: bool = False, id: str = "", **fields: Any) -> Obj:
+    def invoiceitem(
+        self,
+        customer: Ref,
+        amount: int,
+        currency: str = "usd",
+        *,
+        subscription: Ref | None = None,
+        proration: bool = False,
+        id: str = "",
+        **fields: Any,
+    ) -> Obj:
         """A pending invoice item; on the next invoice it becomes a line."""
-        made = self.new("invoiceitem", id=id, customer=self.object(customer)["id"], amount=amount, currency=currency,
-                        proration=proration, date=self.now, quantity=1, quantity_decimal="1", metadata={},
-                        period={"start": self.now, "end": self.now})
+        made = self.new(
+            "invoiceitem",
+            id=id,
+            customer=self.object(customer)["id"],
+            amount=amount,
+            currency=currency,
+            proration=proration,
+            date=self.now,
+            quantity=1,
+            quantity_decimal="1",
+            metadata={},
+            period={"start": self.now, "end": self.now},
+        )
         if subscription is not None:
-            details = {**empty_branch("invoiceitem", "parent", "subscription_details"),
-                       "subscription": self.object(subscription)["id"], "subscription_item": None}
+            details = {
+                **empty_branch("invoiceitem", "parent", "subscription_details"),
+                "subscription": self.object(subscription)["id"],
+                "subscription_item": None,
+            }
             made["parent"] = {"type": "subscription_details", "subscription_details": details}
         return self._overridden(made, fields)
 
-    def schedule(self, subscription: Ref, *, status: str = "active", end_behavior: str = "release", id: str = "",
-                 **fields: Any) -> Obj:
+    def schedule(
+        self, subscription: Ref, *, status: str = "active", end_behavior: str = "release", id: str = "", **fields: Any
+    ) -> Obj:
         """A schedule that manages the subscription, with one phase for its current period."""
         bound = self.object(subscription)
         item = bound["items"]["data"][0]
         start, end = item["current_period_start"], item["current_period_end"]
-        phase = {**empty_branch("subscription_schedule", "phases"), "start_date": start, "end_date": end,
-                 "items": [], "proration_behavior": "create_prorations", "currency": bound["currency"]}
-        made = self.new("subscription_schedule", id=id, customer=bound["customer"], subscription=bound["id"],
-                        status=status, end_behavior=end_behavior, metadata={}, phases=[phase],
-                        current_phase={"start_date": start, "end_date": end})
+        phase = {
+            **empty_branch("subscription_schedule", "phases"),
+            "start_date": start,
+            "end_date": end,
+            "items": [],
+            "proration_behavior": "create_prorations",
+            "currency": bound["currency"],
+        }
+        made = self.new(
+            "subscription_schedule",
+            id=id,
+            customer=bound["customer"],
+            subscription=bound["id"],
+            status=status,
+            end_behavior=end_behavior,
+            metadata={},
+            phases=[phase],
+            current_phase={"start_date": start, "end_date": end},
+        )
         made["billing_mode"]["type"] = "flexible"
         bound["schedule"] = made["id"]
         if end_behavior == "cancel":

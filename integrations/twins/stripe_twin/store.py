@@ -16,13 +16,36 @@ from integrations.twins.stripe_twin.refusals import invalid, missing
 from integrations.twins.stripe_twin.response_types import INCLUDABLE, Obj
 
 PREFIXES = {
-    "customer": "cus", "subscription": "sub", "subscription_item": "si", "invoice": "in", "line_item": "il",
-    "invoiceitem": "ii", "invoice_payment": "inpay", "charge": "ch", "payment_intent": "pi", "payment_method": "pm",
-    "refund": "re", "dispute": "du", "credit_note": "cn", "checkout.session": "cs", "price": "price",
-    "product": "prod", "subscription_schedule": "sub_sched", "customer_balance_transaction": "cbtxn",
-    "radar.early_fraud_warning": "issfr", "billing_portal.configuration": "bpc", "billing_portal.session": "bps",
-    "event": "evt", "plan": "plan", "account": "acct", "coupon": "coupon", "discount": "di", "promotion_code": "promo",
-    "item": "li", "credit_note_line_item": "cnli", "balance_transaction": "txn",
+    "customer": "cus",
+    "subscription": "sub",
+    "subscription_item": "si",
+    "invoice": "in",
+    "line_item": "il",
+    "invoiceitem": "ii",
+    "invoice_payment": "inpay",
+    "charge": "ch",
+    "payment_intent": "pi",
+    "payment_method": "pm",
+    "refund": "re",
+    "dispute": "du",
+    "credit_note": "cn",
+    "checkout.session": "cs",
+    "price": "price",
+    "product": "prod",
+    "subscription_schedule": "sub_sched",
+    "customer_balance_transaction": "cbtxn",
+    "radar.early_fraud_warning": "issfr",
+    "billing_portal.configuration": "bpc",
+    "billing_portal.session": "bps",
+    "event": "evt",
+    "plan": "plan",
+    "account": "acct",
+    "coupon": "coupon",
+    "discount": "di",
+    "promotion_code": "promo",
+    "item": "li",
+    "credit_note_line_item": "cnli",
+    "balance_transaction": "txn",
 }
 PAGE_NAMES = frozenset({"limit", "starting_after", "ending_before", "expand"})
 
@@ -76,8 +99,9 @@ class Store:
     def where(self, kind: str, **fields: Any) -> list[Obj]:
         """Objects of a kind whose fields equal the given ones; None values do not filter. Newest first."""
         asked = {name: value for name, value in fields.items() if value is not None}
-        return newest_first(found for found in self.of_kind(kind)
-                            if all(found.get(name) == value for name, value in asked.items()))
+        return newest_first(
+            found for found in self.of_kind(kind) if all(found.get(name) == value for name, value in asked.items())
+        )
 
     def directive(self, owner: str, name: str) -> Any:
         return self.directives.get(owner, {}).get(name)
@@ -85,7 +109,17 @@ class Store:
 
 def newest_first(found: Iterable[Obj]) -> list[Obj]:
     """By `created`, newest first; of two made in the same second the later one comes first."""
-    return sorted(reversed(list(found)), key=lambda made: int(made.get("created", made.get("date", 0))), reverse=True)
+    arrived = list(found)[::-1]
+    return sorted(arrived, key=born, reverse=True)
+
+
+def born(made: Obj) -> int:
+    """When the object was made, unix seconds; 0 for kinds without a time."""
+    return int(made["created"] if "created" in made else made.get("date") or 0)
+
+
+def ident(made: Obj | None) -> str | None:
+    return None if made is None else str(made["id"])
 
 
 def in_range(value: int | None, wanted: Any) -> bool:
@@ -97,7 +131,10 @@ def in_range(value: int | None, wanted: Any) -> bool:
     if isinstance(wanted, int):
         return value == wanted
     tests: dict[str, Callable[[int, int], bool]] = {
-        "gt": lambda a, b: a > b, "gte": lambda a, b: a >= b, "lt": lambda a, b: a < b, "lte": lambda a, b: a <= b,
+        "gt": lambda a, b: a > b,
+        "gte": lambda a, b: a >= b,
+        "lt": lambda a, b: a < b,
+        "lte": lambda a, b: a <= b,
     }
     return all(tests[name](value, bound) for name, bound in wanted.items())
 
@@ -108,7 +145,7 @@ def page(found: list[Obj], params: dict[str, Any], url: str) -> Obj:
     after, before = params.get("starting_after"), params.get("ending_before")
     if after is not None and before is not None:
         raise invalid("You cannot parameterize this list with both ending_before and starting_after.")
-    inside = [made for made in found if in_range(made.get("created", made.get("date")), params.get("created"))]
+    inside = [made for made in found if in_range(born(made), params.get("created"))]
     if after is not None:
         start = _position(found, inside, after, "starting_after") + 1
         rest = inside[start:]
@@ -128,8 +165,11 @@ def _limit(params: dict[str, Any]) -> int:
     if limit < 1:
         raise invalid("Invalid limit: must be at least 1", code="parameter_invalid_integer", param="limit")
     if limit > 100:
-        raise invalid("This value must be less than or equal to 100 (it currently is "
-                      f"'{limit}').", code="parameter_invalid_integer", param="limit")
+        raise invalid(
+            f"This value must be less than or equal to 100 (it currently is '{limit}').",
+            code="parameter_invalid_integer",
+            param="limit",
+        )
     return limit
 
 

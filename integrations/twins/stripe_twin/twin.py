@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 from integrations.twins.server import Request, Response, Twin
 from integrations.twins.stripe_twin import (
+    acts,
     routes_checkout,
     routes_credit,
     routes_customers,
@@ -34,8 +36,15 @@ from integrations.twins.stripe_twin.webhooks import Webhooks
 API_VERSION = "2026-10-28.endive"
 DEFAULT_KEY = "sk_test_twin0000000000000000"
 ACCOUNT = "acct_1TwinA0000000000"
-HANDLERS = (routes_checkout, routes_credit, routes_customers, routes_invoices, routes_payments, routes_refunds,
-            routes_subscriptions)
+HANDLERS = (
+    routes_checkout,
+    routes_credit,
+    routes_customers,
+    routes_invoices,
+    routes_payments,
+    routes_refunds,
+    routes_subscriptions,
+)
 
 
 class StripeTwin(Twin):
@@ -46,12 +55,14 @@ class StripeTwin(Twin):
 
     service = "stripe"
 
-    def __init__(self, *, port: int = 0, clock: Callable[[], datetime] | None = None,
-                 check_responses: bool = True) -> None:
+    def __init__(
+        self, *, port: int = 0, clock: Callable[[], datetime] | None = None, check_responses: bool = True
+    ) -> None:
         super().__init__(port=port, clock=clock)
         self.check_responses = check_responses
         self.search_lag = 0
         self.webhooks = Webhooks()
+        self._request_numbers = itertools.count(1)
         self.reset()
 
     def reset(self) -> None:
@@ -59,8 +70,15 @@ class StripeTwin(Twin):
         self.idempotency = IdempotencyStore()
         self.keys: dict[str, Key] = {DEFAULT_KEY: Key(DEFAULT_KEY)}
         self.broken: list[tuple[str, str, bool]] = []
-        self.account = {**skeleton("account"), "id": ACCOUNT, "type": "standard", "country": "US",
-                        "default_currency": "usd", "charges_enabled": True, "payouts_enabled": True}
+        self.account = {
+            **skeleton("account"),
+            "id": ACCOUNT,
+            "type": "standard",
+            "country": "US",
+            "default_currency": "usd",
+            "charges_enabled": True,
+            "payouts_enabled": True,
+        }
 
     # -- what tests set ---------------------------------------------------------------------------------------------
     def add_key(self, text: str, permissions: Iterable[str] | None = None) -> str:
@@ -94,6 +112,23 @@ class StripeTwin(Twin):
             self.store = state
         return before
 
+    def settle_refund(self, refund: str, status: str, **fields: Any) -> Obj:
+        """Move a refund later on, as the bank would: succeeded, failed (with failure_reason=…), canceled."""
+        with self.lock:
+            made = self.store.objects[refund]
+            self.store.touch(made, self.unix())
+            made |= {"status": status, **fields}
+            acts.settle_charge(self.store, self.store.objects[made["charge"]])
+            event = "refund.failed" if status == "failed" else "refund.updated"
+            self.emit(event, copy.deepcopy(made), live=self.store.live[refund])
+            return made
+
+    def usual_headers(self) -> dict[str, str]:
+        return {"Request-Id": self._request_id()}
+
+    def _request_id(self) -> str:
+        return f"req_twin{next(self._request_numbers):012d}"
+
     # -- idempotency in flight ------------------------------------------------------------------------------------
     def admit(self, request: Request) -> Response | None:
         owner, key = request.headers.get("authorization", ""), request.headers.get("idempotency-key")
@@ -102,7 +137,7 @@ class StripeTwin(Twin):
         try:
             self.idempotency.begin(owner, key)
         except Refusal as refused:
-            return self._refused(refused, f"req_twin{self.fresh_number():012d}")
+            return self._refused(refused, self._request_id())
         return None
 
     def release(self, request: Request) -> None:
@@ -112,7 +147,7 @@ class StripeTwin(Twin):
 
     # -- one request ------------------------------------------------------------------------------------------------
     def handle(self, request: Request) -> Response:
-        request_id = f"req_twin{len(self.wire) + 1:012d}"
+        request_id = self._request_id()
         try:
             key = key_of(request.headers, self.keys)
             _check_version(request)
@@ -124,8 +159,12 @@ class StripeTwin(Twin):
     def _decoded(self, request: Request, key: Key) -> tuple[Route, Call, list[str]]:
         found = matching(request.method, request.path)
         if found is None:
-            raise Refusal(404, f"Unrecognized request URL ({request.method}: {request.path}). Please see "
-                               "https://stripe.com/docs or we can help at https://support.stripe.com/.", stored=False)
+            raise Refusal(
+                404,
+                f"Unrecognized request URL ({request.method}: {request.path}). Please see "
+                "https://stripe.com/docs or we can help at https://support.stripe.com/.",
+                stored=False,
+            )
         route, ids = found
         check_permission(key, route.permission, self.account["id"])
         pairs = request.query + (parse_body(request.body) if request.method != "GET" else [])
@@ -165,9 +204,9 @@ class StripeTwin(Twin):
             if not refused.stored:
                 raise
             status, answer = refused.status, _error_body(refused, request_id)
-        body = json.dumps(answer).encode()
-        self.idempotency.keep(key.text, token, Kept(fingerprint, status, body, request_id, now))
-        return self._respond(status, body, request_id, {"Idempotency-Key": token, "Original-Request": request_id})
+        encoded = json.dumps(answer).encode()
+        self.idempotency.keep(key.text, token, Kept(fingerprint, status, encoded, request_id, now))
+        return self._respond(status, encoded, request_id, {"Idempotency-Key": token, "Original-Request": request_id})
 
     def _refused(self, refused: Refusal, request_id: str) -> Response:
         return self._respond(refused.status, json.dumps(_error_body(refused, request_id)).encode(), request_id)
@@ -180,9 +219,15 @@ class StripeTwin(Twin):
         """Record an event and, with a webhook address, deliver it."""
         before = self.store.before_change.get(changed["id"], {})
         previous = {name: value for name, value in before.items() if changed.get(name) != value}
-        body = {**skeleton("event"), "id": self.store.fresh_id("event"), "type": event, "created": self.unix(),
-                "api_version": API_VERSION, "livemode": live,
-                "data": {**empty_branch("event", "data"), "object": changed, "previous_attributes": previous or None}}
+        body = {
+            **skeleton("event"),
+            "id": self.store.fresh_id("event"),
+            "type": event,
+            "created": self.unix(),
+            "api_version": API_VERSION,
+            "livemode": live,
+            "data": {**empty_branch("event", "data"), "object": changed, "previous_attributes": previous or None},
+        }
         self.store.put(body, live=live, at=self.unix())
         self.webhooks.deliver(body, self.unix())
         return body
@@ -196,4 +241,3 @@ def _check_version(request: Request) -> None:
     asked = request.headers.get("stripe-version", API_VERSION)
     if asked != API_VERSION:
         raise invalid(f"Invalid Stripe API version: {asked}. The twin speaks {API_VERSION} only.")
-

@@ -1,0 +1,145 @@
+"""What do we write on the ticket? One note when it was read, one when a plan has run, and the reply if so approved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from billing.decision import Decision
+from billing.money import Money
+from billing.plan import KINDS, Receipt
+from billing.reply import fill_links, final
+from github_issues.issue import Occurrence
+from integrations.errors import OutsideError, Refused
+from integrations.store import approvals, cards
+from integrations.store.approvals import Action, Approval
+from integrations.zendesk_client import escape_html
+from zendesk.card import state_of
+from zendesk.desk import Desk
+from zendesk.plans import thaw
+
+
+class Writer:
+    """Writes to Zendesk for an approval; outcomes are receipts, as for Stripe."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def perform(self, approval: Approval, action: Action) -> Receipt:
+        """The step's note or reply, in one safe update that carries the action's id."""
+        with self._desk.engine.connect() as connection:
+            stored = cards.read(connection, approval.ticket_id)
+            actions = approvals.actions(connection, approval.id)
+        document = stored.document if stored and stored.document else {}
+        note = reply = None
+        tags: Sequence[str] = ()
+        if action.kind == "public_reply":
+            reply = paragraphs(reply_body(self._desk, approval, actions, document))
+        else:
+            note = _run_note(document, approval, actions)
+            tags = ("billing_desk", f"billing_{document.get('decision', {}).get('bucket', 'undecided')}")
+        try:
+            written = self._desk.zendesk.update_ticket(
+                approval.ticket_id, operation_id=action.id, stage=action.kind, note_html=note,
+                public_reply_html=reply, add_tags=tags, look_first=action.attempts > 0,
+            )  # fmt: skip
+        except OutsideError as error:
+            return _failed(action, error)
+        return Receipt(step_id=action.step_id, outcome="done", object=str(written.audit_id or approval.ticket_id))
+
+    def look(self, approval: Approval, action: Action) -> Receipt | None:
+        """The receipt of an earlier write of this action; None when the ticket shows none. Raises OutsideError."""
+        found = self._desk.zendesk.find_operation(approval.ticket_id, action.id)
+        if found is None:
+            return None
+        return Receipt(step_id=action.step_id, outcome="done", object=str(found.audit_id or found.id))
+
+
+def reply_body(desk: Desk, approval: Approval, actions: Sequence[Action], document: Mapping[str, Any]) -> str:
+    """What the customer is told: the agent's own words, or ours bound to the receipts where they were not edited."""
+    follow_up = approval.follow_up
+    facts = follow_up.get("facts")
+    body = str(follow_up["body"])
+    if facts and body.strip() == str(follow_up.get("planned", "")).strip():
+        body = final(facts, receipts_of(actions), desk.policy)
+    return fill_links(body, desk.links(thaw(approval.plan), document))
+
+
+def receipts_of(actions: Sequence[Action]) -> tuple[Receipt, ...]:
+    """The outcome of every step as the reply may state it; what did not happen is there too, as what it is."""
+    return tuple(
+        Receipt(
+            step_id=action.step_id, outcome=action.state, object=(action.receipt or {}).get("object"),
+            status=(action.receipt or {}).get("status"), reason=action.reason,
+            at=datetime.fromisoformat(action.receipt["at"]) if action.receipt else None,
+        )
+        for action in actions
+    )  # fmt: skip
+
+
+def enrichment_note(decision: Decision, sections: Mapping[str, Sequence[str]]) -> str:
+    """The internal note of a ticket that was just read: the handoff's six parts as HTML."""
+    heading = "Needs a person" if state_of(decision) == "needs_human" else decision.headline
+    return f"<p><b>Billing: {escape_html(heading)}</b></p>" + _sections(sections)
+
+
+def tags_of(decision: Decision) -> tuple[str, ...]:
+    return ("billing_desk", f"billing_{decision.diagnosis.bucket.value}")
+
+
+def occurrence(approval: Approval, actions: Sequence[Action], document: Mapping[str, Any], now: datetime) -> Occurrence:
+    """This ticket as the gap's issue counts it: our own words and sums, nothing of the customer."""
+    plan = thaw(approval.plan)
+    refunded: dict[str, int] = {}
+    for action in actions:
+        if action.kind == "refund_charge" and action.state == "done" and action.amount and action.currency:
+            refunded[action.currency] = refunded.get(action.currency, 0) + action.amount
+    situation = document.get("decision", {}).get("situation") or document.get("decision", {}).get("bucket", "")
+    return Occurrence(
+        ticket_id=approval.ticket_id, seen_at=now, pattern=str(situation).replace("_", " "), refunded=refunded,
+        at_risk={currency: abs(amount) for currency, amount in plan.impact.mrr.items()},
+    )  # fmt: skip
+
+
+def paragraphs(text: str) -> str:
+    """Plain text as HTML paragraphs, everything in it escaped."""
+    blocks = [block.strip() for block in text.replace("\r\n", "\n").split("\n\n") if block.strip()]
+    return "".join(f"<p>{escape_html(block).replace(chr(10), '<br>')}</p>" for block in blocks)
+
+
+def _run_note(document: Mapping[str, Any], approval: Approval, actions: Sequence[Action]) -> str:
+    sections = dict(document.get("handoff", {}).get("sections", {}))
+    sections["ACTION TAKEN"] = [_told(approval, action) for action in actions if action.kind != "public_reply"]
+    return f"<p><b>Billing: approved by {escape_html(approval.agent_name)}</b></p>" + _sections(sections)
+
+
+def _told(approval: Approval, action: Action) -> str:
+    planned = next((s for s in approval.plan["steps"] if s["id"] == action.step_id), None)
+    title = planned["title"] if planned else action.kind.replace("_", " ")
+    if action.kind == "write_internal_note":
+        return "This note"
+    amount = f", {Money(action.amount, action.currency).plain()}" if action.amount and action.currency else ""
+    receipt = (action.receipt or {}).get("object")
+    if action.state == "done":
+        done = planned["done"] if planned else title
+        return f"{done}{amount}" + (f" ({receipt})" if receipt and KINDS[action.kind].moves else "")
+    states = {"pending": "not yet", "sending": "under way", "refused": "refused"}
+    return f"{title}{amount}: {states.get(action.state, action.state)}" + (
+        f" ({action.reason})" if action.reason else ""
+    )
+
+
+def _sections(sections: Mapping[str, Sequence[str]]) -> str:
+    parts = []
+    for name, lines in sections.items():
+        items = "".join(f"<li>{escape_html(line)}</li>" for line in lines)
+        parts.append(f"<p><b>{escape_html(name)}</b></p><ul>{items}</ul>")
+    return "".join(parts)
+
+
+def _failed(action: Action, error: OutsideError) -> Receipt:
+    if isinstance(error, Refused) and not error.retryable and not error.unknown_outcome:
+        reason = error.code or f"zendesk_{error.status}"
+        return Receipt(step_id=action.step_id, outcome="refused", reason=reason[:80])
+    return Receipt(step_id=action.step_id, outcome="unknown", reason=error.kind.replace(" ", "_"))

@@ -1,0 +1,140 @@
+"""How far is an approval? The document of contract section 10, for the API, the card and the sidebar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from billing.plan import KINDS
+from integrations.store import approvals, cards
+from integrations.store.approvals import Action, Approval
+from zendesk.applying import money_moved
+from zendesk.card import stamp
+from zendesk.desk import Desk
+from zendesk.notes import reply_body
+
+# What a reason code means, for the agent; codes we do not know are shown as they are.
+SAYS: Mapping[str, str] = {
+    "plan_changed": "The billing state changed since this plan was made.",
+    "stopped_by_agent": "Stopped before it was sent.",
+    "earlier_step_failed": "Not sent, because a step before it did not succeed.",
+    "ask_a_person": "Stripe's answer was lost and could not be found again. Look in Stripe before you repeat it.",
+    "charge_already_refunded": "The charge was refunded already.",
+    "charge_disputed": "The charge is disputed; the bank decides now.",
+    "already_canceled": "The subscription has ended already.",
+    "schedule_managed": "A schedule manages this subscription.",
+    "not_configured": "This part is not set up here.",
+    "amount_changed": "The open amount is another one by now.",
+    "invoice_not_open": "The invoice is not open any more.",
+    "not_permitted": "The Stripe key may not do this.",
+    "no_answer": "No answer yet; it is tried again.",
+    "github_no_answer": "GitHub does not answer; the ticket is saved and filed later.",
+}
+
+
+def card_document(desk: Desk, stored: cards.StoredCard) -> dict[str, Any]:
+    """The stored card with its version and, when there is one, its newest approval as it stands now."""
+    document = dict(stored.document or {"ticket_id": stored.ticket_id, "as_of": None})
+    document["state"] = stored.state
+    document["version"] = stored.version
+    document["integrations"] = {"github": desk.filing is not None, "stripe_write": desk.executor is not None}
+    document["approval"] = None
+    if stored.approval_id and document.get("plan"):
+        with desk.engine.connect() as connection:
+            approval = approvals.read(connection, stored.approval_id)
+            actions = approvals.actions(connection, stored.approval_id)
+        if approval is not None and _current(approval, document):
+            document["approval"] = approval_document(desk, approval, actions, document)
+            document["plan"] = {**document["plan"], "steps": _frozen_steps(approval, document)}
+    return document
+
+
+def _current(approval: Approval, document: Mapping[str, Any]) -> bool:
+    """A stopped approval leaves the way free for the next plan; any other one is what the card shows."""
+    return approval.state != "stopped" or approval.reason not in {"plan_changed"}
+
+
+def _frozen_steps(approval: Approval, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The approved plan's steps as the card shows steps, also when a newer plan has been made meanwhile."""
+    shown = (
+        {step["id"]: step for step in document["plan"]["steps"]}
+        if approval.digest == document["plan"]["digest"]
+        else {}
+    )
+    steps = []
+    for frozen in approval.plan["steps"]:
+        kind = KINDS[frozen["step"]["kind"]]
+        amount = frozen["step"].get("amount")
+        steps.append(
+            shown.get(frozen["id"])
+            or {
+                "id": frozen["id"], "kind": kind.kind, "says": frozen["says"], "title": frozen["title"],
+                "running": frozen["running"], "done": frozen["done"], "detail": frozen["detail"],
+                "reversible": kind.reversible, "final": not kind.reversible, "requires": frozen["requires"],
+                "object": frozen["step"].get(kind.acts_on) if kind.acts_on else None,
+                "undo_until": frozen["undo_until"], "optional": frozen["optional"],
+                **({"amount": amount["amount"], "currency": amount["currency"]} if amount else {}),
+            }
+        )  # fmt: skip
+    return steps
+
+
+def approval_document(
+    desk: Desk, approval: Approval, actions: Sequence[Action], document: Mapping[str, Any]
+) -> dict[str, Any]:
+    """State, money moved and every step with its receipt or reason."""
+    filed = next((a for a in actions if a.kind == "file_issue" and a.state == "done"), None)
+    return {
+        "id": approval.id,
+        "ticket_id": approval.ticket_id,
+        "state": approval.state,
+        "reason": approval.reason,
+        "says": SAYS.get(approval.reason or "", None),
+        "by": approval.agent_name,
+        "at": stamp(approval.created_at),
+        "finished_at": stamp(approval.finished_at),
+        "money_moved": money_moved(actions),
+        "hold_until": stamp(approval.hold_until) if approval.state == "holding" else None,
+        "steps": [_step(action) for action in actions if action.kind != "public_reply"],
+        "reply": _reply(desk, approval, actions, document),
+        "issue": {"number": int(filed.receipt["object"]), "url": filed.receipt.get("status")}
+        if filed and filed.receipt
+        else None,
+    }
+
+
+def _step(action: Action) -> dict[str, Any]:
+    receipt = None
+    if action.state == "done" and action.receipt:
+        receipt = {
+            "object": action.receipt.get("object"),
+            "at": action.receipt["at"],
+            "status": action.receipt.get("status"),
+        }
+        if action.kind == "refund_charge":
+            receipt["refund"] = action.receipt.get("object")
+    undoable = action.state == "done" and action.kind in UNDOABLE
+    return {
+        "id": action.step_id, "kind": action.kind, "state": action.state, "receipt": receipt, "reason": action.reason,
+        "says": SAYS.get(action.reason or "", None), "undoable": undoable,
+    }  # fmt: skip
+
+
+UNDOABLE = frozenset(
+    {"schedule_cancellation", "undo_cancellation", "hold_invoice", "pause_collection", "resume_collection"}
+)
+
+
+def _reply(desk: Desk, approval: Approval, actions: Sequence[Action], document: Mapping[str, Any]) -> dict[str, Any]:
+    state = approval.reply_state
+    body = reply_body(desk, approval, actions, document) if state == "ready" else str(approval.follow_up["body"])
+    return {"deliver": approval.follow_up["deliver"], "body": body, "state": state}
+
+
+def read_approval(
+    desk: Desk, connection: sa.Connection, approval_id: str
+) -> tuple[Approval, tuple[Action, ...]] | None:
+    approval = approvals.read(connection, approval_id)
+    return (approval, approvals.actions(connection, approval_id)) if approval else None

@@ -1,0 +1,149 @@
+"""What does Zendesk's webhook get? A durable acceptance before the answer, or a clear no.
+
+Both body kinds only say "go and look at ticket N". A signed body that makes no sense is kept for a person and answered
+with success, because a storm of errors from us would make Zendesk silence every ticket; only an unsigned one is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, request
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from integrations.jobs import Job
+from integrations.store import cards, deliveries
+from zendesk.answers import refused, said
+from zendesk.desk import Desk
+from zendesk.refusals import Refusal
+from zendesk.signatures import Untrusted, check_webhook
+
+log = logging.getLogger(__name__)
+MOST_BYTES = 256 * 1024
+HEADERS = ("x-zendesk-webhook-signature", "x-zendesk-webhook-signature-timestamp", "x-zendesk-account-id")
+_TICKET = validate.Range(min=1, max=2**63 - 1)
+
+
+class _Whole(fields.Int):
+    """An id: a whole number, or its decimal digits as a string (events write ids as strings)."""
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+            value = int(value)
+        return super()._validated(value)
+
+
+class _Detail(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+    id = _Whole(strict=True, required=True, validate=_TICKET)
+    actor_id = _Whole(strict=True, load_default=None, allow_none=True)
+
+
+class EventSchema(Schema):
+    """Kind A: an event subscription (`zen:event-type:ticket.created`)."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    zendesk_event_version = fields.Str(required=True)
+    id = fields.Str(required=True, validate=validate.Length(1, 100))
+    type = fields.Str(required=True, validate=validate.Length(1, 100))
+    detail = fields.Nested(_Detail, required=True)
+
+
+class TriggerSchema(Schema):
+    """Kind B: a trigger's own small body."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    ticket_id = _Whole(strict=True, required=True, validate=_TICKET)
+    source = fields.Str(load_default="trigger", validate=validate.Length(max=40))
+
+
+_EVENT, _TRIGGER = EventSchema(), TriggerSchema()
+
+
+def blueprint(desk: Desk) -> Blueprint:
+    routes = Blueprint("webhook", __name__)
+
+    @routes.post("/webhooks/zendesk")
+    def zendesk() -> Response:
+        body = request.get_data(cache=False)
+        if len(body) > MOST_BYTES:
+            return refused(Refusal("too_large", "A webhook body has at most 256 KiB."))
+        for name in HEADERS[:2]:
+            if len(request.headers.getlist(name)) > 1:
+                return refused(Refusal("unauthorized", "The signature is wrong, missing or too old."))
+        lower = {name.lower(): value for name, value in request.headers.items()}
+        try:
+            check_webhook(desk.settings.zendesk_webhook_secrets, lower, body, desk.now())
+        except Untrusted as reason:
+            log.warning("webhook_rejected", extra={"reason": str(reason)})
+            return refused(Refusal("unauthorized", "The signature is wrong, missing or too old."))
+        try:
+            ticket_id, key, actor = _read(body, lower.get("x-zendesk-webhook-invocation-id"))
+        except ValueError:
+            return refused(Refusal("bad_request", "The body is none of the two shapes that Zendesk sends."))
+        return _accept(desk, ticket_id, key, actor)
+
+    return routes
+
+
+def _accept(desk: Desk, ticket_id: int, key: str, actor: int | None) -> Response:
+    """202 once it is durable, 200 for one that was seen or that we caused ourselves, 503 when the store cannot."""
+    ours = actor is not None and actor == desk.service_user
+    try:
+        with desk.engine.begin() as connection:
+            body = {"ticket_id": ticket_id}
+            identifier = deliveries.accept(
+                connection, source="zendesk", key=key, ticket_id=ticket_id, body=body, now=desk.now()
+            )
+            if identifier is None:
+                return said({"status": "already_seen"}, 200)
+            if ours:
+                deliveries.finish(connection, identifier, "ignored", "our_own_change")
+                return said({"status": "ignored", "delivery_id": identifier}, 200)
+            ask(desk, connection, ticket_id)
+            deliveries.finish(connection, identifier, "done")
+    except (DBAPIError, SQLAlchemyError) as error:
+        log.error("store_unavailable", extra={"reason": type(error).__name__})
+        answer = refused(Refusal("store_unavailable", "The delivery could not be stored. Send it again."))
+        answer.headers["Retry-After"] = "30"
+        return answer
+    return said({"status": "accepted", "delivery_id": identifier}, 202)
+
+
+def ask(desk: Desk, connection: Any, ticket_id: int) -> None:
+    """Enqueue a reading of the ticket in the open transaction."""
+    number = cards.ask_for(connection, ticket_id, desk.now())
+    argument = f"{ticket_id}:{number}"
+    desk.queue.put(
+        connection, Job(queue="enrich", key=f"enrich:{argument}", argument=argument, partition=str(ticket_id))
+    )
+
+
+def _read(body: bytes, invocation: str | None) -> tuple[int, str, int | None]:
+    """Ticket, the key that makes this delivery count once, and who caused it. ValueError for anything else."""
+    try:
+        document = json.loads(body)
+    except (RecursionError, UnicodeDecodeError) as error:
+        raise ValueError("not JSON") from error
+    if not isinstance(document, Mapping):
+        raise ValueError("not an object")
+    try:
+        if "zendesk_event_version" in document:
+            event = _EVENT.load(document)
+            return event["detail"]["id"], f"event:{event['id']}", event["detail"]["actor_id"]
+        trigger = _TRIGGER.load(document)
+    except ValidationError as error:
+        raise ValueError("unknown shape") from error
+    named = invocation or hashlib.sha256(body).hexdigest()
+    return trigger["ticket_id"], f"trigger:{trigger['ticket_id']}:{named}", None
