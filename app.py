@@ -1,0 +1,300 @@
+"""The composition root: settings -> clients -> store -> use cases -> web application and command line."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+import sqlalchemy as sa
+from flask import Flask
+
+from billing.policy import Policy
+from billing.policy_file import PolicyError, parse
+from github_issues.filing import Filing
+from integrations import jobs, telemetry
+from integrations.errors import OutsideError
+from integrations.github_client import AccessToken, AppKey, GitHubClient
+from integrations.http import Door
+from integrations.settings import Settings, SettingsError, read_settings, require
+from integrations.store import database
+from integrations.stripe_executor import StripeExecutor
+from integrations.stripe_reader import StripeReader
+from integrations.zendesk_client import ZendeskClient
+from integrations.zendesk_wire import ApiToken, OAuthClient
+from zendesk import sidebar, webhook
+from zendesk.agents import Agents
+from zendesk.applying import Applying
+from zendesk.commands import UPSTREAM, USAGE, Stop, audit, diagnose, gaps, replay
+from zendesk.desk import Desk
+from zendesk.enrichment import Enriching
+from zendesk.gaps import GapFiling
+from zendesk.serving import PortTaken, serve
+from zendesk.signatures import Launch, PageTokens
+from zendesk.web import create_app
+
+KEY_KEPT_SECONDS = 300.0
+SERVING = (
+    "BILLING_DESK_SECRET_KEY", "ZENDESK_SUBDOMAIN", "ZENDESK_OAUTH_CLIENT_ID", "ZENDESK_WEBHOOK_SECRET",
+    "STRIPE_READ_KEY",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """Everything one process needs."""
+
+    settings: Settings
+    desk: Desk
+    engine: sa.Engine
+
+    def worker(self) -> jobs.Worker:
+        """The background work of this process; not started."""
+        handlers: dict[str, jobs.Handler] = {
+            "enrich": Enriching(self.desk).turn,
+            "apply": Applying(self.desk).turn,
+            "gap": GapFiling(self.desk).turn,
+        }
+        return jobs.Worker(self.engine, self.settings.database_url, handlers, state=slots_folder(self.settings))
+
+    def web(self, *, origin: str | None = None, sdk_url: str = sidebar.SDK) -> Flask:
+        """The web application. `origin`: who may frame the sidebar, Zendesk by default."""
+        settings, desk = self.settings, self.desk
+        launch = Launch(
+            subdomain=settings.zendesk_subdomain,
+            installation_id=settings.zendesk_installation_id,
+            public_keys=_public_keys(settings, desk.zendesk),
+        )
+        frame = sidebar.Frame(origin=origin or settings.zendesk_origin, launch=launch, sdk_url=sdk_url)
+        tokens = PageTokens(settings.secret_keys, settings.zendesk_subdomain)
+        parts = urlsplit(sdk_url)
+        return create_app(
+            [webhook.blueprint(desk), sidebar.blueprint(desk, frame, tokens)],
+            ready=lambda: _failing(self.engine),
+            frame_ancestors=frame.origin,
+            sdk_origin=f"{parts.scheme}://{parts.netloc}",
+        )
+
+
+def build(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Product:
+    """Wire everything together. Raises SettingsError; opens no connection but the database's pool."""
+    telemetry.configure(settings)
+    policy = read_policy(settings)
+    engine = database.open_engine(settings.database_url)
+    client = zendesk_client(settings)
+    desk = Desk(
+        settings=settings,
+        policy=policy,
+        engine=engine,
+        queue=jobs.Queue(engine, settings.database_url),
+        zendesk=client,
+        reader=StripeReader(settings.stripe_read_key or "rk_test_missing", settings.stripe_api_base),
+        executor=StripeExecutor(settings.stripe_write_key, settings.stripe_api_base)
+        if settings.stripe_write_key
+        else None,
+        filing=filing(settings, policy, engine, now) if settings.github else None,
+        agents=Agents(client, policy, now),
+        now=now,
+        installation=installation(settings),
+    )
+    return Product(settings=settings, desk=desk, engine=engine)
+
+
+def read_policy(settings: Settings) -> Policy:
+    """policy.toml, or the built-in defaults. Raises SettingsError with the line that is wrong."""
+    if not settings.policy_path:
+        return Policy()
+    try:
+        return parse(Path(settings.policy_path).read_text(encoding="utf-8"), settings.policy_path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("BILLING_DESK_POLICY names a file that cannot be read.") from error
+    except PolicyError as error:
+        raise SettingsError(str(error)) from error
+
+
+def zendesk_client(settings: Settings) -> ZendeskClient:
+    base = settings.zendesk_base or "https://not-configured.zendesk.com"
+    door = Door("zendesk", base, total_seconds=10.0, concurrency=8, rate_per_second=6, burst=30)
+    if settings.zendesk_oauth_client_id:
+        credentials: OAuthClient | ApiToken = OAuthClient(
+            client_id=settings.zendesk_oauth_client_id, client_secret=settings.zendesk_oauth_client_secret
+        )
+    else:
+        credentials = ApiToken(email=settings.zendesk_email, token=settings.zendesk_api_token)
+    return ZendeskClient(door, credentials)
+
+
+def filing(settings: Settings, policy: Policy, engine: sa.Engine, now: Callable[[], datetime]) -> Filing:
+    clients: dict[str, GitHubClient] = {}
+    lock = threading.Lock()
+    credentials: AccessToken | AppKey = AccessToken(token=settings.github_token)
+    if settings.github_app_id:
+        credentials = AppKey(
+            app_id=settings.github_app_id,
+            installation_id=settings.github_app_installation_id,
+            private_key=settings.github_app_private_key,
+        )
+
+    def client_of(repository: str) -> GitHubClient:
+        with lock:
+            if repository not in clients:
+                door = Door("github", settings.github_api_base, total_seconds=15.0, concurrency=4)
+                clients[repository] = GitHubClient(door, repository, credentials)
+            return clients[repository]
+
+    origin = settings.zendesk_origin
+    return Filing(engine, client_of, settings.github_repository, policy, now, tickets=origin)
+
+
+def installation(settings: Settings) -> str:
+    """Prefix of our idempotency keys: the same for every process of one installation, and no secret."""
+    named = f"{settings.zendesk_subdomain}|{settings.zendesk_installation_id}"
+    return "bd" + hashlib.sha256(named.encode()).hexdigest()[:12]
+
+
+def slots_folder(settings: Settings) -> Path:
+    """Where the locks of live workers are (SQLite only): beside the database."""
+    path = Path(settings.database_url.removeprefix("sqlite:///"))
+    return path.with_name(path.name + ".slots") if settings.sqlite else Path(".")
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the store to this version; safe to repeat."""
+    engine = database.open_engine(settings.database_url)
+    try:
+        database.upgrade(engine)
+        jobs.migrate(engine, settings.database_url)
+    finally:
+        engine.dispose()
+
+
+def _failing(engine: sa.Engine) -> list[str]:
+    try:
+        database.check_schema(engine)
+    except database.SchemaMismatch:
+        return ["schema"]
+    except sa.exc.SQLAlchemyError:
+        return ["store"]
+    return []
+
+
+def _public_keys(settings: Settings, client: ZendeskClient) -> Callable[[], tuple[str, ...]]:
+    """The app's public key: from the settings, or fetched once and then at most every five minutes."""
+    kept: list[tuple[float, str]] = []
+    lock = threading.Lock()
+
+    def keys() -> tuple[str, ...]:
+        if settings.zendesk_app_public_key:
+            return (settings.zendesk_app_public_key,)
+        with lock:
+            if (not kept or time.monotonic() - kept[0][0] > KEY_KEPT_SECONDS) and settings.zendesk_app_id.isdigit():
+                try:
+                    kept[:] = [(time.monotonic(), client.public_key(int(settings.zendesk_app_id)))]
+                except OutsideError:
+                    if not kept:
+                        return ()
+            return tuple(key for _, key in kept)
+
+    return keys
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.version_option(package_name="billing-desk")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """billing-desk: from a billing ticket to an approved fix."""
+    context.obj = lambda: build(_settings("STRIPE_READ_KEY")).desk
+
+
+@cli.command(name="migrate", help="Bring the store's schema to this version; safe to repeat.")
+def migrate_command() -> None:
+    settings = _settings()
+    with _store_errors():
+        migrate(settings)
+    click.echo("The store is at this version's schema.")
+
+
+@cli.command(name="serve", help="Run the web process; on SQLite it does the background work too.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--workers", default=16, show_default=True, type=click.IntRange(1, 256), help="web threads")
+def serve_command(host: str, port: int, workers: int) -> None:
+    product = build(_settings(*SERVING))
+    with _store_errors():
+        database.check_schema(product.engine)
+    worker = product.worker() if product.settings.sqlite else None
+    if worker is not None:
+        worker.start()
+    try:
+        click.echo(f"billing-desk listens on http://{host}:{port}", err=True)
+        serve(product.web(), host, port, workers, on_stop=worker.stop if worker else lambda: None)
+    except PortTaken as taken:
+        click.echo(f"Error: {taken}", err=True)
+        if worker is not None:
+            worker.stop(seconds=1)
+        sys.stderr.flush()
+        os._exit(USAGE)
+
+
+@cli.command(name="worker", help="Do background work only; any number of them, on PostgreSQL.")
+def worker_command() -> None:
+    settings = _settings(*SERVING)
+    if settings.sqlite:
+        raise Stop("On SQLite the web process does the work: run billing-desk serve. Workers need PostgreSQL.", USAGE)
+    product = build(settings)
+    with _store_errors():
+        database.check_schema(product.engine)
+    worker, leaving = product.worker(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: leaving.set())
+    worker.start()
+    click.echo("billing-desk worker is running", err=True)
+    leaving.wait()
+    worker.stop()
+    os._exit(0)
+
+
+for command in (diagnose, gaps, audit, replay):
+    cli.add_command(command)
+
+
+def _settings(*required: str) -> Settings:
+    try:
+        settings = read_settings()
+        require(settings, *required)
+    except SettingsError as error:
+        raise Stop(str(error), USAGE) from error
+    return settings
+
+
+@contextlib.contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except database.SchemaMismatch as error:
+        raise Stop(str(error), USAGE) from error
+    except sa.exc.SQLAlchemyError as error:
+        raise Stop("The store does not answer. Check DATABASE_URL and that the database runs.", UPSTREAM) from error
+
+
+def main() -> None:
+    """The command line's entry."""
+    try:
+        cli(standalone_mode=True)
+    except SettingsError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(USAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,7 @@ from billing.evidence import Bucket, TicketEvidence, Wish
 from billing.identity import Identity, Level
 from billing.policy import Policy
 from billing.reading.scoring import log_odds, weights
-from billing.situations import Scene, Situation, situations
+from billing.situations import Scene, Situation, explained, situations
 from billing.situations.duplicates import DUPLICATE_WORDS
 from billing.snapshot import Anomaly, BillingSnapshot
 
@@ -138,8 +138,10 @@ def telling(scene: Scene, leaning: Mapping[Bucket, float]) -> tuple[Situation, .
 
 
 def _weigh(scene: Scene, leaning: Mapping[Bucket, float], lines: tuple[Situation, ...]) -> _Weighing:
-    odds: dict[Bucket, float] = {bucket: leaning.get(bucket, 0.0) for bucket in _SEVEN}
-    rows = list(_text_rows(scene.evidence))
+    left = explained(lines, leaning)
+    odds: dict[Bucket, float] = {bucket: left.get(bucket, 0.0) for bucket in _SEVEN}
+    shares = {bucket: left[bucket] / value if value else 1.0 for bucket, value in leaning.items()}
+    rows = [(b, replace(row, weight=row.weight * shares.get(b, 1.0))) for b, row in _text_rows(scene.evidence)]
     seen: set[Bucket] = set()
     for position, line in enumerate(lines):
         if line.bucket in seen:
@@ -176,9 +178,11 @@ def _interactions(scene: Scene, lines: tuple[Situation, ...]) -> Iterator[tuple[
     if not scene.known or not scene.readable:
         return
     buckets = {line.bucket for line in lines}
-    if scene.speaks(*DUPLICATE_WORDS) and Bucket.DUPLICATE_SUBSCRIPTION not in buckets and scene.charges:
+    elsewhere = scene.speaks("TXT_TWO_ACCOUNTS")
+    if scene.speaks(*DUPLICATE_WORDS) and not elsewhere and Bucket.DUPLICATE_SUBSCRIPTION not in buckets and scene.charges:
         says = "Stripe shows one subscription and no payment that was taken twice."
-        yield Bucket.DUPLICATE_SUBSCRIPTION, _row("claims_twice_found_once", says, -1.5)
+        yield Bucket.DUPLICATE_SUBSCRIPTION, _row("claims_twice_found_once", says, -2.5)
+        yield Bucket.OTHER_BILLING, _row("claims_twice_found_once", says, 1.5)
     if scene.speaks("TXT_PAID", "TXT_NO_ACCESS") and lines and lines[0].bucket is Bucket.FAILED_PAYMENT:
         says = "The ticket says it was paid; Stripe shows a payment that did not complete."
         yield Bucket.PRODUCT_FAILURE, _row("claims_paid_found_failed", says, -1.5)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 
 from billing.joins import Joins, join, paid, paid_for
 from billing.money import Money
@@ -130,8 +131,14 @@ def is_workplace(key: str) -> bool:
 def _owner_pairs(metadata: Metadata, policy: Policy) -> Owner:
     if not metadata:
         return NOBODY
-    known = {_plain(key) for key in policy.products.owner_keys}
-    return frozenset((_plain(key), value) for key, value in metadata.items() if value and _plain(key) in known)
+    known = _known(policy.products.owner_keys)
+    pairs = ((_plain(key), value) for key, value in metadata.items() if value)
+    return frozenset(pair for pair in pairs if pair[0] in known)
+
+
+@lru_cache(maxsize=64)
+def _known(keys: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(_plain(key) for key in keys)
 
 
 def _plain(key: str) -> str:
@@ -185,7 +192,7 @@ def duplicate_groups(
 def groups_in(joins: Joins, policy: Policy) -> tuple[DuplicateGroup, ...]:
     """The same over records that are joined already."""
     by_family: defaultdict[str, list[Subscription]] = defaultdict(list)
-    for subscription in joins.live():
+    for subscription in joins.live:
         for name in {family(item.price, policy) for item in subscription.items}:
             by_family[name].append(subscription)
     groups: dict[frozenset[str], DuplicateGroup] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from billing.evidence import TicketEvidence, Verification
@@ -28,6 +29,7 @@ DISTRUST = {
 MOST_CANDIDATES = 5
 _PROVEN = frozenset({Verification.FULL, Verification.SSO})
 _CONFUSABLE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC"})
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _DEFAULT_POLICY = Policy()
 
 
@@ -57,13 +59,16 @@ def identify(
 ) -> Identity:
     """Compare the requester's address with the customers found; `chosen` is the customer an agent picked, if any."""
     doubts = _doubts(evidence)
-    own = own_customers(evidence, snapshot)
-    if not own:
+    own = [customer.id for customer in own_customers(evidence, snapshot)]
+    unread = [] if own else _unread(snapshot)
+    if not own and not unread:
         return _nobody(evidence, snapshot, doubts)
-    joins = join(snapshot, [customer.id for customer in own])
-    candidates = _most_active_first(own, joins)
+    joins = join(snapshot, own or unread)
+    candidates = _most_active_first(own or unread, joins)
     picked, how = _choose(candidates, joins, chosen, policy)
     level, why = _level(evidence, doubts)
+    if unread:
+        level, why = Level.MATCHED, (*why, "the customer's own record could not be read")
     return Identity(
         level=level,
         why=(*why, *doubts, *how),
@@ -77,13 +82,18 @@ def own_customers(evidence: TicketEvidence, snapshot: BillingSnapshot) -> tuple[
     """Every customer with the requester's address, plus those that an operator named by an id."""
     requester = evidence.requester
     named = {hint.customer for hint in snapshot.hints if hint.found and requester.named_by_operator}
-    same = {hint.customer for hint in snapshot.hints if hint.found and hint.same_email}
     return tuple(
         customer
         for customer in snapshot.customers
-        if not customer.deleted
-        and (customer.id in named or customer.id in same or same_address(customer.email, requester.email))
+        if not customer.deleted and (customer.id in named or same_address(customer.email, requester.email))
     )
+
+
+def _unread(snapshot: BillingSnapshot) -> list[str]:
+    """Customers with the requester's e-mail by the reader's word only: an id led there, no record came to compare."""
+    read = {customer.id for customer in snapshot.customers}
+    same = (hint.customer for hint in snapshot.hints if hint.found and hint.same_email and not hint.deleted)
+    return [customer for customer in same if customer and customer not in read]
 
 
 def same_address(one: str | None, other: str | None) -> bool:
@@ -154,10 +164,10 @@ def _nobody(evidence: TicketEvidence, snapshot: BillingSnapshot, doubts: tuple[s
 # --- which of them ------------------------------------------------------------------------------------------------
 
 
-def _most_active_first(customers: Sequence[Customer], joins: Joins) -> tuple[str, ...]:
+def _most_active_first(customers: Sequence[str], joins: Joins) -> tuple[str, ...]:
     """By live subscriptions, then by the newest thing that happened; at most five."""
-    live = {customer.id: 0 for customer in customers}
-    newest = {customer.id: customer.created for customer in customers}
+    live = dict.fromkeys(customers, 0)
+    newest = {id: joins.customers[id].created if id in joins.customers else _LONG_AGO for id in customers}
     for subscription in joins.subscriptions.values():
         live[subscription.customer] += subscription.live
         newest[subscription.customer] = max(newest[subscription.customer], subscription.created)
@@ -177,10 +187,10 @@ def _choose(
     several = f"{len(candidates)} customers have this address"
     if chosen in candidates:
         return chosen, (several, "an agent chose one of them")
-    paying = {subscription.customer for subscription in joins.live()}.intersection(candidates)
+    paying = {subscription.customer for subscription in joins.live}.intersection(candidates)
     if len(paying) == 1:
         return paying.pop(), (several, "one of them has live subscriptions")
-    bearing = {s.customer for s in joins.live() if carries_owner(s.metadata, policy)}
+    bearing = {s.customer for s in joins.live if carries_owner(s.metadata, policy)}
     bearing |= {c.id for c in joins.customers.values() if carries_owner(c.metadata, policy)}
     bearing &= paying or set(candidates)
     if len(bearing) == 1:
@@ -194,7 +204,5 @@ def _choose(
 
 def foreign_hints(evidence: TicketEvidence, snapshot: BillingSnapshot, identity: Identity) -> tuple[Hint, ...]:
     """What ids in the text led to and belongs to somebody else: of these nothing but the id as written may be said."""
-    if evidence.requester.named_by_operator:
-        return ()
-    own = {customer.id for customer in own_customers(evidence, snapshot)}.union(identity.candidates)
-    return tuple(h for h in snapshot.hints if h.found and not h.deleted and not h.same_email and h.customer not in own)
+    own = {customer.id for customer in own_customers(evidence, snapshot)}.union(identity.candidates, _unread(snapshot))
+    return tuple(hint for hint in snapshot.hints if hint.found and not hint.deleted and hint.customer not in own)

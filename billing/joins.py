@@ -6,7 +6,7 @@ Nothing outside `customers` is in here: an object of somebody else, found throug
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -47,6 +47,8 @@ class Joins:
     invoices_of: Mapping[str, tuple[Invoice, ...]]  # subscription -> its invoices
     charges_of: Mapping[str, tuple[Charge, ...]]  # invoice -> its charges
     session_of: Mapping[str, CheckoutSession]  # payment intent -> the checkout session that made it
+    invoiced: frozenset[str]  # charges that paid, or should have paid, an invoice
+    live: tuple[Subscription, ...]
 
     def invoices_for(self, subscription: str) -> tuple[Invoice, ...]:
         return self.invoices_of.get(subscription, ())
@@ -54,27 +56,23 @@ class Joins:
     def charges_for(self, invoice: str) -> tuple[Charge, ...]:
         return self.charges_of.get(invoice, ())
 
-    def live(self) -> tuple[Subscription, ...]:
-        return tuple(s for s in self.subscriptions.values() if s.live)
 
-
-def join(snapshot: BillingSnapshot, customers: Iterable[str], guests: bool = False) -> Joins:
-    """The records of `customers`; with `guests` also checkout sessions and their charges that have no customer.
-
-    A snapshot only holds guest sessions of the requester's address, so they are the requester's.
-    """
+def join(snapshot: BillingSnapshot, customers: Iterable[str], guests: Collection[str] = ()) -> Joins:
+    """The records of `customers`, and the checkout sessions `guests` (ids) with their charges that have no customer."""
     own = frozenset(customers)
-    sessions = tuple(s for s in snapshot.checkout_sessions if s.customer in own or (guests and s.customer is None))
+    sessions = tuple(s for s in snapshot.checkout_sessions if s.customer in own or s.id in guests)
     session_of = {s.payment_intent: s for s in reversed(sessions) if s.payment_intent}
     invoices = {i.id: i for i in snapshot.invoices if i.customer in own}
     charges = {
         c.id: c
         for c in snapshot.charges
-        if c.customer in own or (guests and c.customer is None and c.payment_intent in session_of)
+        if c.customer in own or (c.customer is None and c.payment_intent in session_of)
     }
+    subscriptions = {s.id: s for s in snapshot.subscriptions if s.customer in own}
+    charges_of = _charges_of(invoices.values(), charges.values())
     return Joins(
         customers={c.id: c for c in snapshot.customers if c.id in own},
-        subscriptions={s.id: s for s in snapshot.subscriptions if s.customer in own},
+        subscriptions=subscriptions,
         invoices=invoices,
         charges=charges,
         payment_methods={p.id: p for p in snapshot.payment_methods if p.customer in own},
@@ -85,8 +83,10 @@ def join(snapshot: BillingSnapshot, customers: Iterable[str], guests: bool = Fal
         balance_transactions=tuple(b for b in snapshot.balance_transactions if b.customer in own),
         pending_items=tuple(p for p in snapshot.pending_items if p.customer in own),
         invoices_of=_invoices_of(invoices.values()),
-        charges_of=_charges_of(invoices.values(), charges.values()),
+        charges_of=charges_of,
         session_of=session_of,
+        invoiced=frozenset(charge.id for group in charges_of.values() for charge in group),
+        live=tuple(s for s in subscriptions.values() if s.live),
     )
 
 

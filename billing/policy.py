@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 UNLIMITED = 2**62
@@ -42,6 +42,29 @@ class GitHub:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleSubscription:
+    """A live subscription of an example, paid for its current period; `owner` is an owner key's value."""
+
+    product: str
+    interval: str = "month"
+    quantity: int = 1
+    amount: int = 0  # minor units of `currency`
+    currency: str = "usd"
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """What the admin expects of a small world: these subscriptions and these words give this bucket."""
+
+    name: str
+    bucket: str
+    text: str = ""
+    subscriptions: tuple[ExampleSubscription, ...] = ()
+    line: int = 0  # where it stands in policy.toml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     refunds: Refunds = Refunds()
     products: Products = Products()
@@ -53,6 +76,31 @@ class Policy:
     languages: tuple[str, ...] = ("en", "es", "fr", "de", "pt", "ja", "zh", "ko")
     retention_days: int = 365
     stripe_reads_per_month: int = 8_000
+    examples: tuple[Example, ...] = ()
+
+
+class PolicyError(ValueError):
+    """The policy cannot be used; `str()` is one line that names the file, its line and how to mend it."""
+
+    def __init__(self, line: int, message: str, origin: str = "policy.toml") -> None:
+        super().__init__(f"{origin}, line {line}: {message}")
+        self.line = line
+        self.message = message
+
+
+def parse(text: str, origin: str = "policy.toml") -> Policy:
+    """The policy that a policy.toml says; what it does not name keeps its default. Raises PolicyError."""
+    from billing.policy_file import read_policy  # the reader builds a Policy, so it imports this module
+
+    return read_policy(text, origin)
+
+
+def failing(policy: Policy, judge: Callable[[Example], str]) -> Iterator[PolicyError]:
+    """The examples that no longer give their bucket; `judge` diagnoses one and answers the bucket's code."""
+    for example in policy.examples:
+        found = judge(example)
+        if found != example.bucket:
+            yield PolicyError(example.line, f'the example "{example.name}" gives {found}, not {example.bucket}.')
 
 
 def limit(limits: Mapping[str, int], currency: str) -> int:

@@ -25,6 +25,8 @@ Handler = Callable[[str], float | None]
 QUEUES = ("enrich", "apply", "gap", "tidy")
 VERSION = "jobs-1"  # changes only with the shape of run_job; a drain is due then
 RETRY_SECONDS = 5.0
+LONGEST_NAP = 20.0  # seconds a run may sleep in its place; after that it goes on as a new run
+PLACES = 16  # runs of one queue at once in one worker
 SWEEP_SECONDS = 2.0
 
 
@@ -172,7 +174,27 @@ def _turn(queue: str, argument: str) -> float | None:
 @DBOS.workflow(name="run_job", max_recovery_attempts=10_000)
 def _run_job(queue: str, argument: str) -> None:
     while (again := _turn(queue, argument)) is not None:
+        if again > LONGEST_NAP:
+            _continue_later(queue, argument, again)
+            return
         DBOS.sleep(again)
+
+
+def _continue_later(queue: str, argument: str, seconds: float) -> None:
+    """Go on as a new run of the same job: a long wait must not hold one of the worker's places."""
+    key, _, number = str(DBOS.workflow_id).partition("~")
+    DBOS.enqueue_workflow_with_options(
+        {
+            "queue_name": queue,
+            "workflow_name": "run_job",
+            "workflow_id": f"{key}~{int(number or 0) + 1}",
+            "queue_partition_key": key,
+            "app_version": VERSION,
+            "delay_seconds": seconds,
+        },
+        queue,
+        argument,
+    )
 
 
 def _launch(engine: sa.Engine, url: str, *, executor: str, run: bool = True) -> None:
@@ -191,4 +213,4 @@ def _launch(engine: sa.Engine, url: str, *, executor: str, run: bool = True) -> 
     DBOS.launch()
     if run:
         for queue in QUEUES:
-            DBOS.register_queue(queue, partition_concurrency=1, worker_concurrency=8, polling_interval_sec=0.25)
+            DBOS.register_queue(queue, partition_concurrency=1, worker_concurrency=PLACES, polling_interval_sec=0.25)

@@ -171,7 +171,7 @@ def _value(values: Mapping[str, str], name: str) -> str:
 def _database_url(value: str) -> str:
     if not value:
         return DEFAULT_DATABASE_URL
-    if value.startswith("sqlite:///") or value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+    if value.startswith(("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")):
         return value.replace("postgres://", "postgresql://", 1).replace("postgresql+psycopg://", "postgresql://", 1)
     raise SettingsError("DATABASE_URL must start with sqlite:/// or postgresql://.")
 

@@ -64,7 +64,8 @@ class Applying:
         if approval.reason == "stopped_by_agent" or (approval.checked_at and now - approval.checked_at < FRESH):
             return None
         try:
-            verdict = self._desk.recheck(approval.ticket_id, thaw(approval.plan))
+            steps = [a.step_id for a in actions if a.kind in KINDS and a.state != "skipped"]
+            verdict = self._desk.recheck(approval.ticket_id, thaw(approval.plan), steps)
         except OutsideError as error:
             return self._facts_unread(approval, actions, error.service)
         if isinstance(verdict, Cleared):

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from billing.guard import Cleared
+from billing.guard import Cleared, Refused
 from billing.money import Money, parse_decimal, totals
 from billing.plan import Plan, PlannedStep, encode
 from billing.policy import Refunds, limit
@@ -28,6 +28,8 @@ from zendesk.agents import Agent
 from zendesk.desk import Desk
 from zendesk.plans import thaw
 from zendesk.refusals import Refusal
+
+NOT_ALONE = {"needs_other_step": "One of these steps needs another step of the plan that was left out."}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ def approve(desk: Desk, ticket_id: int, agent: Agent, request: Request) -> str:
     _check_requirements(chosen)
     refunds = _refunds(chosen)
     _check_confirmation(desk.policy.refunds, refunds, request.confirm)
-    checked_at = _read_again(desk, ticket_id, plan)
+    checked_at = _read_again(desk, ticket_id, plan, [step.id for step in chosen])
     try:
         with desk.engine.begin() as connection:
             return _record(desk, connection, stored, plan, agent, request, checked_at, known.round + 1 if known else 1)
@@ -154,7 +156,7 @@ def _check_requirements(steps: tuple[PlannedStep, ...]) -> None:
         if "requester_verified" in step.requires and step.step.moves:
             raise Refusal(
                 "requester_not_verified",
-                "The requester's address is not verified in Zendesk, so nothing may be changed in Stripe for this ticket.",
+                "The requester's address is not verified in Zendesk, so nothing may be changed in Stripe.",
             )
 
 
@@ -175,14 +177,16 @@ def _check_confirmation(policy: Refunds, moved: Mapping[str, int], confirm: str 
             )
 
 
-def _read_again(desk: Desk, ticket_id: int, plan: Plan) -> datetime:
+def _read_again(desk: Desk, ticket_id: int, plan: Plan, steps: list[str]) -> datetime:
     """Read the facts once more; Refusal when they moved or cannot be read. When they were read."""
     try:
-        verdict = desk.recheck(ticket_id, plan)
+        verdict = desk.recheck(ticket_id, plan, steps)
     except OutsideError as error:
         raise Refusal(
             "upstream_no_answer", f"{error.service.capitalize()} did not answer, so nothing was done. Try again."
         ) from error
+    if isinstance(verdict, Refused):
+        raise Refusal("invalid", NOT_ALONE.get(verdict.reason, "These steps cannot run for this requester."))
     if not isinstance(verdict, Cleared):
         with desk.engine.connect() as connection:
             fresh = cards.read(connection, ticket_id)
@@ -202,8 +206,7 @@ def _record(
     approvals.pass_gate(connection)
     chosen = _chosen_steps(plan, request)
     moved = _refunds(chosen)
-    assert stored.document is not None
-    customer = stored.document["customer"].get("chosen")
+    customer = ((stored.document or {}).get("customer") or {}).get("chosen")
     _check_limits(desk, connection, agent, customer, moved, now)
     four_eyes = any(amount > limit(desk.policy.refunds.second_approval_above, c) for c, amount in moved.items())
     busy = approvals.under_way(connection, stored.ticket_id)
@@ -233,8 +236,7 @@ def _record(
 
 def _planned(stored: cards.StoredCard) -> dict[str, Any]:
     """Our own draft and its facts: an unedited reply is written anew from the receipts."""
-    assert stored.document is not None
-    follow_up = stored.document.get("follow_up") or {}
+    follow_up = (stored.document or {}).get("follow_up") or {}
     return {"planned": follow_up.get("body", ""), "facts": follow_up.get("facts")}
 
 

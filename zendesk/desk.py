@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from billing.decision import Decision, decide
 from billing.evidence import Bucket, TicketEvidence
-from billing.guard import Cleared, Refused, Stale, recheck
+from billing.guard import Stale, Verdict, recheck
 from billing.plan import Plan
 from billing.policy import Policy
 from billing.reading import read_ticket
@@ -82,12 +82,12 @@ class Desk:
         """The links that this plan's reply may hold, fetched now and kept nowhere; what cannot be had is left out."""
         return self.reader.links(plan)
 
-    def recheck(self, ticket_id: int, plan: Plan) -> Cleared | Stale | Refused:
+    def recheck(self, ticket_id: int, plan: Plan, steps: Sequence[str]) -> Verdict:
         """Read everything anew and compare with the plan. When it moved, the card already shows the new plan."""
         from zendesk.enrichment import store_reading  # the other direction of this import is the usual one
 
         reading = self.read_as_stored(ticket_id)
-        verdict = recheck(plan, tuple(step.id for step in plan.steps), reading.decision)
-        if not isinstance(verdict, Cleared):
+        verdict = recheck(plan, steps, reading.decision)
+        if isinstance(verdict, Stale):
             store_reading(self, reading)
         return verdict

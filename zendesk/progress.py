@@ -37,6 +37,7 @@ MODES: Mapping[str, str] = {
     "canceled": "skip",
     "undone": "undone",
 }
+_OVER = frozenset({"stopped", "partly_done", "needs_person"})
 _STOPPED_BY = frozenset({"stopped_by_agent", "canceled", "stopped"})
 _VERBS = {"schedule_cancellation": "put_back", "file_issue": "remove"}
 
@@ -130,6 +131,7 @@ def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval
         "run": say("run.confirming") if source.get("object") else "",
         "hold": step.detail,
         "unknown": say("run.unknown"),
+        "wait": say("run.not_run") if approval in _OVER else "",
         "skip": say("run.skipped") if state is None or state.get("state") == "skipped" else say("run.canceled"),
         "undone": say("run.undone"),
         "done": receipt.get("says") or "",
@@ -143,7 +145,7 @@ def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval
         mode=mode,
         title=str(title),
         amount=step.amount,
-        detail=str(Markup(detail).unescape()) if isinstance(detail, Markup) else str(detail),
+        detail=detail.unescape() if isinstance(detail, Markup) else str(detail),
         receipt=shown,
         chips=chips,
     )

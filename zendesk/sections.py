@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import combinations
 from typing import Any
 from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
-from billing.money import Money
 from zendesk.wording import Wording, moment
 
 Card = Mapping[str, Any]
@@ -25,7 +22,6 @@ BUCKETS = (
     "product_failure",
     "other_billing",
     "not_billing",
-    "undecided",
 )
 _TONES = {
     "duplicate_subscription": "warning",
@@ -36,8 +32,8 @@ _TONES = {
     "self_serve_gap": "info",
 }
 _BARS = {"suggest": 3, "check": 2, "person": 1}
-_CHARGES_CUSTOMER = frozenset({"pay_invoice"})
-_GIVES_BACK = frozenset({"refund_charge"})
+CHARGES = frozenset({"pay_invoice"})
+GIVES_BACK = frozenset({"refund_charge"})
 _OPEN_DISPUTE = frozenset({"needs_response", "under_review", "warning_needs_response", "warning_under_review"})
 _LIVE = frozenset({"active", "trialing", "past_due", "unpaid", "paused"})
 _ENDS_NOW = frozenset({"cancel_subscription"})
@@ -82,20 +78,13 @@ class PlanStep:
     chips: tuple[Chip, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
-    """The main button. `labels` is JSON for the page: what it says when steps are skipped, by chosen money steps."""
-
-    label: Markup
-    labels: str
-    note: Markup
-    confirm: str
-    symbol: str
-    ready: bool
-
-
 def rows(parent: Mapping[str, Any] | None, key: str) -> Sequence[Row]:
     """The list under a key; empty when the key or its value is absent."""
+    return (parent or {}).get(key) or ()
+
+
+def texts(parent: Mapping[str, Any] | None, key: str) -> Sequence[str]:
+    """The list of texts under a key; empty when the key or its value is absent."""
     return (parent or {}).get(key) or ()
 
 
@@ -185,7 +174,7 @@ def effects(card: Card, say: Wording) -> list[tuple[Markup, Markup | str]]:
     steps, zero = rows(plan, "steps"), say.money(0, currency_of(card))
     impact = part(plan, "revenue_impact")
     refund = say.moneys(impact.get("refund"))
-    charged = say.moneys(moved_by(steps, _CHARGES_CUSTOMER))
+    charged = say.moneys(moved_by(steps, CHARGES))
     disputes = [row for row in rows(state, "disputes") if row.get("status") in _OPEN_DISPUTE]
     owed = [row for row in rows(state, "invoices") if row.get("status") == "open" and row.get("amount_remaining")]
     cell_access = (say("effect.access"), _access(card, say))
@@ -264,8 +253,7 @@ def key_values(card: Card, say: Wording) -> list[tuple[Markup, Markup | str]]:
     if method:
         brand = str(method.get("brand") or method.get("type") or "").replace("_", " ").capitalize()
         month, year = method.get("exp_month"), method.get("exp_year")
-        dated = isinstance(month, int) and isinstance(year, int)
-        expires = f"{month:02d}/{year % 100:02d}" if dated else ""
+        expires = f"{month:02d}/{year % 100:02d}" if isinstance(month, int) and isinstance(year, int) else ""
         key = "kv.card" if expires else "kv.card_short"
         last4 = method.get("last4")
         found.append((say("kv.pays_with"), say(key, brand=brand, last4=last4, expires=expires) if last4 else brand))
@@ -325,9 +313,9 @@ def _chips(row: Row, say: Wording, final: bool, verified: bool) -> Iterator[Chip
         yield Chip(kind="undo", says=say("plan.undo_until", date=until))
     elif row.get("kind") == "create_portal_session":
         yield Chip(kind="undo", says=say("plan.expires"))
-    for checked in rows(row, "checked")[:2]:
-        yield Chip(kind="ok", says=str(checked))
-    if "requester_verified" in rows(row, "requires") and not verified:
+    for checked in texts(row, "checked")[:2]:
+        yield Chip(kind="ok", says=checked)
+    if "requester_verified" in texts(row, "requires") and not verified:
         yield Chip(kind="bad", says=say("plan.verified_first"))
 
 
@@ -343,7 +331,7 @@ def plan_total(card: Card, say: Wording) -> tuple[Markup, str] | None:
     steps = rows(part(card, "plan"), "steps")
     if not steps or needs_person(card):
         return None
-    refund, charged = moved_by(steps, _GIVES_BACK), moved_by(steps, _CHARGES_CUSTOMER)
+    refund, charged = moved_by(steps, GIVES_BACK), moved_by(steps, CHARGES)
     if refund:
         name = first_name(card)
         return (say("plan.gets", name=name) if name else say("plan.gets_any")), say.moneys(refund)
@@ -363,77 +351,6 @@ def blocked(card: Card, say: Wording) -> list[Markup]:
     return [
         say("plan.blocked", what=say.listed(names), why=say.known("blocked", why)) for why, names in by_reason.items()
     ]
-
-
-def approval_button(card: Card, say: Wording, ready: bool) -> Approval:
-    """The button that names the money, and the line under it."""
-    plan = part(card, "plan")
-    steps = plan_steps(card, say)
-    source = {step.id: row for step, row in zip(steps, rows(plan, "steps"), strict=True)}
-    money = [step.id for step in steps if step.amount]
-    second = bool(plan.get("second_approval"))
-    optional = [step.id for step in steps if step.amount and step.optional]
-    variants = {}
-    for size in range(len(optional) + 1 if len(optional) <= 4 else 1):
-        for gone in combinations(optional, size):
-            kept = [step_id for step_id in money if step_id not in gone]
-            chosen = [source[step_id] for step_id in kept]
-            if kept:
-                refund = moved_by(chosen, _GIVES_BACK)
-                variants[",".join(kept)] = [_money_label(chosen, say, second), _plain_total(refund)]
-    counts = [_steps_label(card, n, say) for n in range(len(steps) + 1)]
-    label = Markup("{}").format(variants[",".join(money)][0]) if money else counts[-1]
-    confirm = str(plan.get("confirm") or "")
-    return Approval(
-        label=label,
-        labels=json.dumps({"money": variants, "count": [str(text) for text in counts]}, ensure_ascii=False),
-        note=_bar_note(card, steps, say),
-        confirm=confirm,
-        symbol=currency_of(card).upper(),
-        ready=ready and bool(steps),
-    )
-
-
-def money_label(card: Card, say: Wording) -> str:
-    """What the button for the entire plan says, without any word about a second person."""
-    steps = rows(part(card, "plan"), "steps")
-    moving = [step for step in steps if isinstance(step.get("amount"), int)]
-    return _money_label(moving, say, False) if moving else str(_steps_label(card, len(steps), say).unescape())
-
-
-def _plain_total(sums: Mapping[str, int]) -> str:
-    return f"{Money(*next((a, c) for c, a in sums.items())).decimal:f}" if len(sums) == 1 else ""
-
-
-def _money_label(chosen: Sequence[Row], say: Wording, second: bool) -> str:
-    refund, charged = moved_by(chosen, _GIVES_BACK), moved_by(chosen, _CHARGES_CUSTOMER)
-    kinds = {row.get("kind") for row in chosen}
-    if kinds <= _GIVES_BACK:
-        label = say("bar.approve_refund", amount=say.moneys(refund))
-    elif kinds <= _CHARGES_CUSTOMER:
-        label = say("bar.approve_charge", amount=say.moneys(charged))
-    else:
-        label = say("bar.approve_money", amount=" + ".join(say.money(row["amount"], row["currency"]) for row in chosen))
-    return str((say("bar.ask_second", label=label) if second else label).unescape())
-
-
-def _steps_label(card: Card, n: int, say: Wording) -> Markup:
-    for step in rows(part(card, "plan"), "steps"):
-        if step.get("kind") == "hand_over":
-            return Markup("{}").format(step.get("title") or say("bar.hand_over"))
-    return say("bar.approve", n=n)
-
-
-def _bar_note(card: Card, steps: Sequence[PlanStep], say: Wording) -> Markup:
-    plan = part(card, "plan")
-    finals = [str(step.number) for step in steps if step.final]
-    if plan.get("second_approval"):
-        return say("bar.second")
-    if finals:
-        hold = plan.get("hold_seconds") or 0
-        key = "bar.final" if hold else "bar.final_now"
-        return say(key, n=len(finals), steps=say.listed(finals), hold=hold)
-    return say("bar.no_money") if part(card, "follow_up").get("body") else say("bar.no_money_plain")
 
 
 def stamp(card: Card, now: datetime) -> tuple[Any, bool]:

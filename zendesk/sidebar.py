@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from zendesk import undoing
 from zendesk.agents import Agent
 from zendesk.answers import page, refused, said, wants_html
 from zendesk.assets import CACHE_CONTROL, asset
+from zendesk.card import stamp
 from zendesk.desk import Desk
 from zendesk.refusals import Refusal
 from zendesk.signatures import Launch, PageTokens, Untrusted, check_launch
@@ -131,15 +133,37 @@ class Sidebar:
             raise Refusal("not_found", "There is no card for this ticket.")
         document = card_document(self.desk, stored)
         if error is not None:
-            document["error"] = {"code": error.code, "message": error.message, "money_moved": False}
+            at = stamp(self.desk.now())
+            document["error"] = {"code": error.code, "message": error.message, "money_moved": False, "at": at}
         code = status or (202 if stored.document is None else 200)
         if not wants_html():
             return said(document, code)
-        shown = render_card(
-            document, view=request.values.get("view", "glance"), lang=_language(agent), now=self.desk.now(),
-            agent=self.viewer(agent),
-        )  # fmt: skip
-        return page(shown, code)
+        view = request.values.get("view", "review" if error else "glance")
+        viewer = self.viewer(agent)
+        return page(render_card(document, view=view, lang=_language(agent), now=self.desk.now(), agent=viewer), code)
+
+    def refuse(self, refusal: Refusal) -> Response:
+        """The error envelope; a person gets it inside the card of the ticket, where the ticket may be shown."""
+        if not wants_html():
+            return refused(refusal)
+        ticket_id = self._ticket_of_request()
+        if ticket_id is not None and refusal.code not in {"unauthorized", "no_access_to_ticket"}:
+            with contextlib.suppress(Refusal, OutsideError):
+                return self.card(ticket_id, self.agent_for(ticket_id), status=refusal.status, error=refusal)
+        document = {
+            "ticket_id": ticket_id,
+            "state": "failed",
+            "error": {"code": refusal.code, "message": refusal.message},
+        }
+        return page(render_card(document, now=self.desk.now()), refusal.status)
+
+    def _ticket_of_request(self) -> int | None:
+        arguments = request.view_args or {}
+        if "ticket_id" in arguments:
+            return int(arguments["ticket_id"])
+        with self.desk.engine.connect() as connection:
+            known = approvals.read(connection, str(arguments.get("approval_id", "")))
+        return known.ticket_id if known else None
 
     def viewer(self, agent: Agent) -> Viewer:
         return Viewer(
@@ -153,6 +177,7 @@ def blueprint(desk: Desk, frame: Frame, tokens: PageTokens) -> Blueprint:
     _add_launch(routes, sidebar)
     _add_tickets(routes, sidebar)
     _add_approvals(routes, sidebar)
+    routes.register_error_handler(Refusal, sidebar.refuse)
     return routes
 
 
@@ -372,8 +397,3 @@ def _closed(reason: str) -> Response:
     """A static page without any detail: the reason goes to the log only."""
     log.warning("launch_refused", extra={"reason": reason})
     return page("<!doctype html><title>Billing</title><p>This page opens only inside Zendesk. Reload the app.</p>", 401)
-
-
-def on_refusal(refusal: Refusal) -> Response:
-    """The envelope; a person in the sidebar gets the same as a fragment where the ticket is known."""
-    return refused(refusal)

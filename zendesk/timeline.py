@@ -7,19 +7,17 @@ one subscription. Nothing here depends on the width, except which labels would c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup
 
+from zendesk.marks import Bar, Mark, Row, Window, bar, merged, placed, ticks, window_of
 from zendesk.wording import Wording, moment
 
 LANES = 5
 TABLE_ROWS = 12
-_NARROWEST = 288.0  # pixels of a lane in a 320 pixel panel
-_LETTER = 6.0
-_MERGE = 14.0  # failures nearer than this many pixels become one pill
 _LIVE = frozenset({"active", "trialing", "past_due", "unpaid", "paused", "incomplete"})
 _PROBLEM = frozenset({"past_due", "unpaid", "incomplete", "paused"})
 _TONES = {
@@ -29,32 +27,6 @@ _TONES = {
     "unpaid": "danger",
     "incomplete": "warning",
 }
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """A stretch of time on a lane, `x` and `width` in percent."""
-
-    css: str
-    x: float
-    width: float
-    hatched: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """Something that happened at one moment: `kind` names the drawing, `count` > 1 a pill of merged failures."""
-
-    kind: str
-    at: datetime
-    x: float
-    label: str = ""
-    strong: bool = False
-    halo: bool = False
-    count: int = 1
-    anchor: str = "middle"
-    shift: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,20 +66,6 @@ class Timeline:
     earlier: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    start: datetime
-    end: datetime
-    now: datetime
-
-    def percent(self, at: datetime) -> float:
-        share = (at - self.start) / (self.end - self.start) * 100
-        return round(min(100.0, max(0.0, share)), 2)
-
-    def holds(self, at: datetime | None) -> bool:
-        return at is not None and self.start <= at <= self.end
-
-
 def timeline(state: Mapping[str, Any], now: datetime, say: Wording) -> Timeline | None:
     """The drawing for a card's `billing_state`; None when there is neither a subscription nor a charge."""
     subscriptions: list[Row] = list(state.get("subscriptions") or ())
@@ -115,7 +73,7 @@ def timeline(state: Mapping[str, Any], now: datetime, say: Wording) -> Timeline 
     if not subscriptions and not charges:
         return None
     history = _History(state, say, now)
-    window = _window(subscriptions, charges, now)
+    window = window_of(subscriptions, charges, now)
     shown = sorted(subscriptions, key=lambda sub: (_rank(sub, history), str(sub.get("created") or "")))
     kept = sorted(shown[:LANES], key=lambda sub: (sub.get("role") == "extra", str(sub.get("created") or "")))
     lanes = [history.lane(sub, window) for sub in kept]
@@ -132,7 +90,7 @@ def timeline(state: Mapping[str, Any], now: datetime, say: Wording) -> Timeline 
     return Timeline(
         lanes=tuple(lanes),
         more=max(0, len(subscriptions) - LANES),
-        ticks=tuple(_ticks(window, today, say)),
+        ticks=tuple(ticks(window, today, say)),
         today=today,
         legend=legend,
         summary=Markup(" ").join(part for part in (head, *(lane.says for lane in lanes)) if part),
@@ -151,9 +109,9 @@ def price(sub: Row, say: Wording) -> str:
     amount, currency = sub.get("amount"), sub.get("currency")
     if not isinstance(amount, int) or not currency:
         return ""
-    money = say.money(amount, currency)
     quantity = sub.get("quantity") or 1
-    shown = f"{quantity} × {money}" if quantity > 1 else money
+    even = quantity > 1 and amount % quantity == 0  # the amount is the total of all items
+    shown = f"{quantity} × {say.money(amount // quantity, currency)}" if even else say.money(amount, currency)
     return str(_by_interval("per", sub, say, amount=shown) or shown)
 
 
@@ -164,38 +122,11 @@ def _by_interval(family: str, sub: Row, say: Wording, **values: object) -> Marku
     return say(f"{family}.{interval}_n", n=count, **values) if count > 1 else say(f"{family}.{interval}", **values)
 
 
-def _window(subscriptions: Sequence[Row], charges: Sequence[Row], now: datetime) -> _Window:
-    """About three periods back and the next charge: ~100 days, up to 14 months for annual plans only."""
-    yearly = bool(subscriptions) and all(sub.get("interval") == "year" for sub in subscriptions)
-    back = timedelta(days=75)
-    if yearly:
-        seen = [at for row in charges if (at := moment(row.get("created"))) and now - at < timedelta(days=395)]
-        back = max([back, *(now - at + timedelta(days=12) for at in seen)])
-    start = (now - back).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    coming = [at for sub in subscriptions if (at := moment(sub.get("current_period_end"))) and at > now]
-    near = [at for at in coming if at - now < timedelta(days=34)]
-    ahead = max((at - now for at in near), default=timedelta(days=20)) + timedelta(days=4)
-    return _Window(start, now + max(ahead, (now - start) / 5), now)
-
-
 def _rank(sub: Row, history: _History) -> int:
     """Problem lanes come first when not all fit."""
     if sub.get("role") == "extra" or sub.get("status") in _PROBLEM or history.disputed(sub):
         return 0
     return 1 if sub.get("status") in _LIVE else 2
-
-
-def _ticks(window: _Window, today: float, say: Wording) -> list[tuple[float, str]]:
-    """Month starts; a label is dropped when it would touch "Today" or the label before it."""
-    at, ticks, last = window.start, [], -100.0
-    while at <= window.end:
-        x = window.percent(at)
-        clear = x - today > 13 or today - x > 11
-        label = say.month(at) if clear and x - last >= 12 and x < 96 else ""
-        last = x if label else last
-        ticks.append((x, label))
-        at = (at.replace(day=1) + timedelta(days=32)).replace(day=1)
-    return ticks
 
 
 class _History:
@@ -211,26 +142,26 @@ class _History:
         self._owner = {row.get("id"): row.get("subscription") for row in self._invoices}
         self._several = len({row.get("customer") for row in self._subscriptions}) > 1
 
-    def lane(self, sub: Row, window: _Window) -> Lane:
+    def lane(self, sub: Row, window: Window) -> Lane:
         charges = [row for row in self._charges if self._subscription(row) == sub.get("id")]
         marks = self._happened(charges, window) + self._coming(sub, window)
         tag, tone = self._tag(sub)
         name, cost = self._name(sub), price(sub, self._say)
         says = [self._say("timeline.lane", name=name, status=tag, price=cost or "–"), *self._sentences(marks)]
-        bars, marks = self._bars(sub, window), _placed(_merged(marks, self._say))
-        return Lane(name=name, tag=tag, tone=tone, price=cost, bars=bars, marks=marks, says=Markup(" ").join(says))
+        bars, shown = self._bars(sub, window), placed(merged(marks, self._say))
+        return Lane(name=name, tag=tag, tone=tone, price=cost, bars=bars, marks=shown, says=Markup(" ").join(says))
 
     def loose(self) -> list[Row]:
         """Charges which belong to none of the subscriptions."""
         known = {row.get("id") for row in self._subscriptions}
         return [row for row in self._charges if self._subscription(row) not in known]
 
-    def loose_lane(self, charges: Sequence[Row], window: _Window) -> Lane:
+    def loose_lane(self, charges: Sequence[Row], window: Window) -> Lane:
         marks = self._happened(charges, window)
         name = str(self._say("timeline.one_off"))
         says = [self._say("timeline.lane_plain", name=name), *self._sentences(marks)]
-        placed = _placed(_merged(marks, self._say))
-        return Lane(name=name, tag=None, tone="", price="", bars=(), marks=placed, says=Markup(" ").join(says))
+        shown = placed(merged(marks, self._say))
+        return Lane(name=name, tag=None, tone="", price="", bars=(), marks=shown, says=Markup(" ").join(says))
 
     def disputed(self, sub: Row) -> bool:
         return any(self._disputed(row) for row in self._charges if self._subscription(row) == sub.get("id"))
@@ -305,7 +236,7 @@ class _History:
         refunded = charge.get("amount_refunded") or 0
         return self._say("mark.back" if refunded and refunded >= (charge.get("amount") or 0) else "mark.paid")
 
-    def _happened(self, charges: Sequence[Row], window: _Window) -> list[Mark]:
+    def _happened(self, charges: Sequence[Row], window: Window) -> list[Mark]:
         marks = []
         for row in charges:
             at = moment(row.get("created"))
@@ -325,7 +256,7 @@ class _History:
             marks.append(Mark(kind=kind, at=at, x=x, label=label, strong=bool(label), halo=affected))
         return marks + self._returned({row.get("id") for row in charges}, window)
 
-    def _returned(self, charges: set[Any], window: _Window) -> list[Mark]:
+    def _returned(self, charges: set[Any], window: Window) -> list[Mark]:
         marks = []
         for row in self._refunds:
             at = moment(row.get("created"))
@@ -335,7 +266,7 @@ class _History:
                 marks.append(Mark(kind="back", at=at, x=window.percent(at), label=label, strong=True))
         return marks
 
-    def _coming(self, sub: Row, window: _Window | None) -> list[Mark]:
+    def _coming(self, sub: Row, window: Window | None) -> list[Mark]:
         """The next charge or try, and the end; for the table (`window` None) the next charge only."""
         status, ends = sub.get("status"), moment(sub.get("ended_at")) or moment(sub.get("cancel_at"))
         if ends is None and sub.get("cancel_at_period_end"):
@@ -357,7 +288,7 @@ class _History:
             if window is None or window.holds(at)
         ]
 
-    def _bars(self, sub: Row, window: _Window) -> tuple[Bar, ...]:
+    def _bars(self, sub: Row, window: Window) -> tuple[Bar, ...]:
         status, now = sub.get("status"), window.now
         begin = moment(sub.get("created")) or moment(sub.get("current_period_start")) or window.start
         ended = moment(sub.get("ended_at")) or (moment(sub.get("canceled_at")) if status == "canceled" else None)
@@ -366,18 +297,18 @@ class _History:
         bars: list[Bar] = []
         trial = moment(sub.get("trial_end"))
         if trial and trial > begin:
-            bars += _bar("bar--off", begin, min(trial, until), window)
+            bars += bar("bar--off", begin, min(trial, until), window)
             begin = min(trial, until)
         unpaid = self._unpaid_since(sub) if status in {"past_due", "unpaid"} else None
         css = "bar--warn" if warn else "bar--off" if status in {"paused", "incomplete", "incomplete_expired"} else "bar"
-        bars += _bar(css, begin, min(unpaid or until, until), window, hatched=warn)
+        bars += bar(css, begin, min(unpaid or until, until), window, hatched=warn)
         if unpaid:
-            bars += _bar("bar--bad", unpaid, until, window, hatched=True)
+            bars += bar("bar--bad", unpaid, until, window, hatched=True)
         if ended is None and status in _LIVE:
             stops = moment(sub.get("cancel_at"))
             if stops is None and sub.get("cancel_at_period_end"):
                 stops = moment(sub.get("current_period_end"))
-            bars += _bar("bar--warn-next" if warn else "bar--next", now, min(stops or window.end, window.end), window)
+            bars += bar("bar--warn-next" if warn else "bar--next", now, min(stops or window.end, window.end), window)
         return tuple(bars)
 
     def _unpaid_since(self, sub: Row) -> datetime | None:
@@ -410,50 +341,3 @@ class _History:
 
 def _priced(row: Row) -> bool:
     return isinstance(row.get("amount"), int) and bool(row.get("currency"))
-
-
-def _bar(css: str, begin: datetime, end: datetime, window: _Window, *, hatched: bool = False) -> list[Bar]:
-    x, stop = window.percent(begin), window.percent(end)
-    return [Bar(css=css, x=x, width=round(stop - x, 2), hatched=hatched)] if stop > x else []
-
-
-def _merged(marks: Sequence[Mark], say: Wording) -> list[Mark]:
-    """Failures that would overlap become one pill with their number and days."""
-    merged: list[Mark] = []
-    days: list[datetime] = []
-    before = 0.0
-    for mark in sorted(marks, key=lambda mark: mark.at):
-        last = merged[-1] if merged else None
-        near = last is not None and (mark.x - before) / 100 * _NARROWEST < _MERGE
-        before = mark.x
-        if last is not None and near and last.kind == mark.kind == "fail":
-            days.append(mark.at)
-            label = ", ".join([*(f"{day.astimezone(say.zone).day}" for day in days[:-1]), say.date(days[-1])])
-            x = round((merged[-1].x * last.count + mark.x) / (last.count + 1), 2)
-            merged[-1] = replace(last, x=x, label=label, strong=True, count=last.count + 1, halo=last.halo or mark.halo)
-            continue
-        days = [mark.at]
-        merged.append(mark)
-    return merged
-
-
-def _placed(marks: Sequence[Mark]) -> tuple[Mark, ...]:
-    """Labels kept from the edges, and dropped where they would overlap: strong ones first, then the later ones."""
-    edged = []
-    for mark in marks:
-        half = (len(mark.label) * _LETTER / 2 + 2) / _NARROWEST * 100
-        if mark.x < half:
-            mark = replace(mark, anchor="start", shift=-min(7, int(mark.x / 100 * _NARROWEST)))
-        elif mark.x > 100 - half:
-            mark = replace(mark, anchor="end", shift=min(7, int((100 - mark.x) / 100 * _NARROWEST)))
-        edged.append(mark)
-    taken: list[tuple[float, float]] = []
-    dropped = set()
-    for mark in sorted((mark for mark in edged if mark.label), key=lambda mark: (not mark.strong, -mark.x)):
-        width, center = len(mark.label) * _LETTER + 8, mark.x / 100 * _NARROWEST
-        low = {"middle": center - width / 2, "start": center - 7, "end": center + 7 - width}[mark.anchor]
-        if any(low < b and low + width > a for a, b in taken):
-            dropped.add(mark)
-        else:
-            taken.append((low, low + width))
-    return tuple(replace(mark, label="") if mark in dropped else mark for mark in edged)

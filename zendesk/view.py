@@ -16,12 +16,12 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, ChainableUndefined, select_autoescape
+from jinja2 import ChainableUndefined, Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
-from zendesk import assets, progress, sections
+from zendesk import assets, button, progress, sections
 from zendesk.assets import asset, asset_url
-from zendesk.sections import Card, part, rows
+from zendesk.sections import Card, part, rows, texts
 from zendesk.timeline import timeline
 from zendesk.wording import Wording, cleaned, language, moment
 
@@ -62,11 +62,12 @@ def render_page(
     body = (
         Markup(render_card(card, lang=lang, agent=agent, now=at, zone=zone))  # noqa: S704 - our own rendering
         if card is not None
-        else Markup(_template("loading.html").render(_base(say, ticket_id, "glance"), poll="", count=None))  # noqa: S704
+        else Markup(_rendered("loading.html", _base(say, ticket_id, "glance"), poll="", count=None))  # noqa: S704
     )
-    boot = {"token": token, "ticket": ticket_id, "loaded": card is not None, "lang": lang}
+    boot: dict[str, Any] = {"token": token, "ticket": ticket_id, "loaded": card is not None, "lang": lang}
     boot["texts"] = {key: str(say(f"js.{key}").unescape()) for key in _JS_TEXTS}
-    return _template("page.html").render(
+    return _rendered(
+        "page.html",
         say=say,
         lang=lang,
         scheme=scheme if scheme in _SCHEMES else None,
@@ -98,27 +99,28 @@ def render_card(
     base |= {"card": card, "viewer": viewer}
     error, decided = part(card, "error"), bool(part(card, "decision"))
     if card.get("state") == "enriching":
-        return _template("loading.html").render(base, poll=base["card_url"], count=card.get("progress"))
+        return _rendered("loading.html", base, poll=base["card_url"], count=card.get("progress"))
     if error.get("code") in _CLOSED:
-        return _template("closed.html").render(base)
-    if not decided and (error or card.get("state") == "failed"):
-        return _template("error.html").render(base, error=error, moved=_moved(error, say))
+        return _rendered("closed.html", base)
     if part(card, "approval"):
         return _run(card, viewer, base, say)
+    if (error and not decided) or (card.get("state") == "failed" and (base["view"] == "glance" or not decided)):
+        return _rendered("error.html", base, error=error, moved=_moved(error, say), last=decided)
     if _unidentified(card) and base["view"] == "glance":
-        return _template("empty.html").render(base, steps=len(rows(part(card, "plan"), "steps")))
+        return _rendered("empty.html", base, steps=len(rows(part(card, "plan"), "steps")))
     return _plan(card, viewer, base, say, error)
 
 
 def _plan(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording, error: Mapping[str, Any]) -> str:
     """The card before an approval: at a glance or in review."""
     plan, state = part(card, "plan"), part(card, "billing_state")
-    stale = error.get("code") == "plan_changed"
+    stale, failed = error.get("code") == "plan_changed", card.get("state") == "failed"
     undecided = len(rows(part(card, "customer"), "candidates")) > 1 and not part(card, "customer").get("chosen")
     waits = undecided and not any(step.get("kind") == "hand_over" for step in rows(plan, "steps"))
     reasons = sections.reasons(card, say)
     read_at, old = sections.stamp(card, say.now)
-    return _template("plan.html").render(
+    return _rendered(
+        "plan.html",
         base,
         verdict=sections.verdict(card, say),
         effects=sections.effects(card, say),
@@ -135,7 +137,7 @@ def _plan(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording, error:
         plan_meta=sections.plan_meta(card, say),
         plan_total=sections.plan_total(card, say),
         blocked=sections.blocked(card, say),
-        button=sections.approval_button(card, say, ready=viewer.may_approve and not stale and not waits),
+        button=button.approval_button(card, say, ready=viewer.may_approve and not (stale or failed or waits)),
         plan=plan,
         error=error,
         stale=stale,
@@ -157,7 +159,8 @@ def _run(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording) -> str:
     path = f"/api/approvals/{quote(run.id, safe='')}"
     pace = {"running": "1s", "hold": "1s", "waiting": "5s"}.get(run.stage, "")
     read_at, old = sections.stamp(card, say.now)
-    return _template("run.html").render(
+    return _rendered(
+        "run.html",
         base,
         run=run,
         bucket=sections.verdict(card, say).bucket,
@@ -167,7 +170,7 @@ def _run(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording) -> str:
         mine=mine,
         handled=run.stage == "done" and not mine,
         refunded=progress.moved(approval, say),
-        second_label=sections.money_label(card, say),
+        second_label=button.money_label(card, say),
         issue=part(approval, "issue"),
         error=part(card, "error"),
         moved=_moved(part(card, "error"), say),
@@ -226,6 +229,7 @@ def _missing(state: Mapping[str, Any], say: Wording) -> Markup | None:
     found = [
         say("notice.missing_one", part=say.known("part", row.get("part")), why=say.known("why", row.get("why")))
         for row in rows(state, "missing")
+        if row.get("why") != "not_read"
     ]
     return say("notice.missing", parts=say.listed(found)) if found else None
 
@@ -234,7 +238,7 @@ def _github(card: Card) -> str:
     """`down`, `off` or empty: whether the product gap can be filed now."""
     if part(card, "integrations").get("github") is False:
         return "off"
-    return "down" if "github" in rows(part(card, "error"), "parts") else ""
+    return "down" if "github" in texts(part(card, "error"), "parts") else ""
 
 
 def _moved(error: Mapping[str, Any], say: Wording) -> Markup:
@@ -255,15 +259,14 @@ def _script_json(document: Mapping[str, Any]) -> Markup:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("zendesk"),
         autoescape=select_autoescape(["html"]),
         undefined=ChainableUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment
 
 
-def _template(name: str) -> Any:
-    return _environment().get_template(name)
+def _rendered(name: str, base: Mapping[str, Any] | None = None, **more: Any) -> str:
+    return _environment().get_template(name).render(base or {}, **more)

@@ -110,7 +110,7 @@ class Wording:
         pattern.frac_prec = (digits, digits)
         value = Decimal(amount).scaleb(-digits)
         text = str(pattern.apply(value, _locale(self.lang), currency=currency.upper(), currency_digits=False))
-        text = text.replace("-", _MINUS)
+        text = re.sub(r"([A-Z])(\d)", "\\1\u00a0\\2", text).replace("-", _MINUS)  # a code stands apart from its amount
         return f"{text} {currency.upper()}" if self.with_code and currency.upper() not in text else text
 
     def moneys(self, sums: Mapping[str, int] | None, sign: int = 1) -> str:

@@ -74,10 +74,9 @@ def _period_key(invoice: Invoice) -> tuple[object, ...] | None:
 
 def _purchases_paid_twice(scene: Scene) -> Iterator[Sequence[Charge]]:
     """One-off payments of one amount: the same order or item within a day, or no reference and the same minute."""
-    invoiced = {charge.id for group in scene.joins.charges_of.values() for charge in group}
     alike: defaultdict[_Purchase, list[Charge]] = defaultdict(list)
     for charge in scene.joins.charges.values():
-        if paid(charge) and charge.id not in invoiced and not charge.invoice:
+        if paid(charge) and charge.id not in scene.joins.invoiced:
             references = _references(scene, charge)
             card = (None, None) if references else (charge.last4, charge.description)
             alike[(charge.amount_captured, charge.currency, references, card)].append(charge)
@@ -133,11 +132,8 @@ def paid_without_subscription(scene: Scene) -> Iterator[Anomaly]:
     A one-off purchase has an order, a description or a checkout session behind it and is no anomaly by itself.
     """
     claimed = scene.wants(Wish.RESTORE_ACCESS) or scene.says(TextCode.TXT_NO_ACCESS)
-    lonely = claimed and not scene.joins.live()
-    invoiced = {charge.id for group in scene.joins.charges_of.values() for charge in group}
-    alone = [
-        c for c in scene.joins.charges.values() if paid(c) and c.refundable and not c.invoice and c.id not in invoiced
-    ]
+    lonely = claimed and not scene.joins.live
+    alone = [c for c in scene.joins.charges.values() if paid(c) and c.refundable and c.id not in scene.joins.invoiced]
     amounts = Counter((charge.amount, charge.currency) for charge in alone)
     for charge in alone:
         session = scene.joins.session_of.get(charge.payment_intent or "")

@@ -64,14 +64,13 @@ def _failures(scene: Scene) -> Iterator[_Failure]:
 
 def _failures_without_invoice(scene: Scene) -> Iterator[_Failure]:
     """The newest of each payment intent, in the last 30 days, unless the same amount was paid within a day."""
-    invoiced = {charge.id for group in scene.joins.charges_of.values() for charge in group}
     payment: dict[tuple[int, str], datetime] = {}  # the nearest later payment of an amount
     seen: set[str] = set()
     for charge in scene.joins.charges.values():
         amount, intent = (charge.amount, charge.currency), charge.payment_intent or charge.id
         if paid(charge):
             payment[amount] = charge.created
-        elif charge.status == "failed" and charge.id not in invoiced and intent not in seen:
+        elif charge.status == "failed" and charge.id not in scene.joins.invoiced and intent not in seen:
             later = payment.get(amount)
             made_up = later is not None and later - charge.created <= _MADE_UP
             if not made_up and scene.now - charge.created <= _RECENT:
@@ -109,7 +108,7 @@ def expired_cards(scene: Scene) -> Iterator[Anomaly]:
     """The card that a live subscription or an open invoice is to be paid with is over its last month."""
     open_payers = {invoice.customer for invoice in scene.joins.invoices.values() if invoice.status == "open"}
     in_use = {_default_method(scene, customer, None) for customer in open_payers}
-    in_use |= {_default_method(scene, s.customer, s.default_payment_method) for s in scene.joins.live()}
+    in_use |= {_default_method(scene, s.customer, s.default_payment_method) for s in scene.joins.live}
     for method in scene.joins.payment_methods.values():
         if method.id in in_use and _expired(method, scene.now):
             says = f"The {method.brand or 'card'} on file ran out in {method.exp_month:02d}/{method.exp_year}."

@@ -95,7 +95,7 @@ def _yearly(scene: Scene, invoice: Invoice) -> bool:
 def credit(scene: Scene) -> Iterator[Anomaly]:
     for customer in scene.joins.customers.values():
         if customer.balance < 0:
-            currency = customer.currency or next((s.currency for s in scene.joins.live()), None)
+            currency = customer.currency or next((s.currency for s in scene.joins.live), None)
             waits = f"A credit of {money(-customer.balance, currency)}" if currency else "A credit"
             yield anomaly("credit_balance", f"{waits} waits for the next invoice.", [customer.id])
     for invoice in scene.joins.invoices.values():

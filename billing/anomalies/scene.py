@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from billing.evidence import TicketEvidence, Wish
-from billing.identity import Identity
+from billing.identity import Identity, same_address
 from billing.joins import Joins, join
 from billing.money import Money
 from billing.policy import Policy
@@ -28,7 +28,7 @@ _ABOUT_AN_AMOUNT = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """`joins` holds the requester's customers and guest sessions only; hints' owners are not in it."""
+    """`joins` holds the requester's customers and guest sessions only; whom a hint leads to is not in it."""
 
     evidence: TicketEvidence
     snapshot: BillingSnapshot
@@ -54,12 +54,14 @@ class Scene:
 
 
 def scene_of(evidence: TicketEvidence, snapshot: BillingSnapshot, identity: Identity, policy: Policy) -> Scene:
+    address = evidence.requester.email
+    guests = {s.id for s in snapshot.checkout_sessions if s.customer is None and same_address(s.email, address)}
     return Scene(
         evidence=evidence,
         snapshot=snapshot,
         identity=identity,
         policy=policy,
-        joins=join(snapshot, identity.candidates, guests=True),
+        joins=join(snapshot, identity.candidates, guests=guests),
         codes=evidence.codes(),
         wishes=frozenset(evidence.wishes),
     )

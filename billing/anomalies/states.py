@@ -70,7 +70,7 @@ def trials(scene: Scene) -> Iterator[Anomaly]:
 
 def already_canceled(scene: Scene) -> Iterator[Anomaly]:
     """Asked to cancel, and all that is there has ended: the one that ended last is meant."""
-    if not (scene.wants(Wish.CANCEL) or scene.says(TextCode.TXT_WANTS_CANCEL)) or scene.joins.live():
+    if not (scene.wants(Wish.CANCEL) or scene.says(TextCode.TXT_WANTS_CANCEL)) or scene.joins.live:
         return
     ended = [s for s in scene.joins.subscriptions.values() if s.status == "canceled"]
     if ended:

@@ -23,7 +23,7 @@ def duplicates(scene: Scene) -> Iterator[Anomaly]:
 
 
 def multiple_seats(scene: Scene) -> Iterator[Anomaly]:
-    for subscription in scene.joins.live():
+    for subscription in scene.joins.live:
         if seats(subscription):
             most = max(item.quantity for item in subscription.items if item.price.usage_type != "metered")
             yield anomaly("multiple_seats", f"One subscription with {most} seats.", [subscription.id])
@@ -32,7 +32,7 @@ def multiple_seats(scene: Scene) -> Iterator[Anomaly]:
 def separate_owners(scene: Scene) -> Iterator[Anomaly]:
     """Different places go before different people: N colleagues in N workspaces are workspaces."""
     owners: dict[str, Owner] = {
-        s.id: owner(s, scene.joins.customers.get(s.customer), scene.policy) for s in scene.joins.live()
+        s.id: owner(s, scene.joins.customers.get(s.customer), scene.policy) for s in scene.joins.live
     }
     different = different_owners(tuple(owners.values()))
     if len(different) < 2:
@@ -47,7 +47,7 @@ def separate_owners(scene: Scene) -> Iterator[Anomaly]:
 
 
 def several_currencies(scene: Scene) -> Iterator[Anomaly]:
-    live = scene.joins.live()
+    live = scene.joins.live
     currencies = sorted({subscription.currency.upper() for subscription in live})
     if len(currencies) > 1:
         says = f"Live subscriptions are billed in {' and '.join(currencies)}."
@@ -62,14 +62,14 @@ def schedule_managed(scene: Scene) -> Iterator[Anomaly]:
 
 
 def collection_paused(scene: Scene) -> Iterator[Anomaly]:
-    for subscription in scene.joins.live():
+    for subscription in scene.joins.live:
         if subscription.pause_collection is not None:
             says = "Collection is paused: the subscription goes on, its invoices are not charged."
             yield anomaly("collection_paused", says, [subscription.id])
 
 
 def cancellation_scheduled(scene: Scene) -> Iterator[Anomaly]:
-    for subscription in scene.joins.live():
+    for subscription in scene.joins.live:
         if subscription.ending:
             says = f"The subscription is set to end on {day(_end(subscription))}."
             yield anomaly("cancellation_scheduled", says, [subscription.id])

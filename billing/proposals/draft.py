@@ -115,7 +115,7 @@ class Draft:
     def ruled_out(self, kind: str, subscription: Subscription) -> bool:
         """Whether the contract's shape forbids the step; then it is blocked with the shape's reason."""
         why = shape(subscription, self.scene.snapshot, self.scene.policy).why_not(kind)
-        if why is None and any(subscription.id in a.objects for a in self.scene.found("unknown_value")):
+        if why is None and self.scene.unknown(subscription.id):
             why = "unknown_value"
         if why is not None:
             self.block(kind, subscription.id, why)

@@ -55,7 +55,7 @@ def _why_not(draft: Draft, charge: Charge, window: bool) -> str | None:
     scene = draft.scene
     dispute = scene.disputes.get(charge.id)
     owner = scene.customers.get(charge.customer or "")
-    if any(charge.id in anomaly.objects for anomaly in scene.found("unknown_value")):
+    if scene.unknown(charge.id, charge.invoice):
         return "unknown_value"
     if dispute is not None and dispute.status not in _KNOWN_DISPUTES:
         return "unknown_value"

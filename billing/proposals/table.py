@@ -97,6 +97,8 @@ def _new_card(draft: Draft, line: Situation) -> None:
     """Another card is needed; the old one is not tried again."""
     steps.portal(draft, line.customer, "payment_method_update")
     steps.invoice_link(draft, draft.scene.invoices.get(line.invoice or ""))
+    if draft.scene.wants_cancel and not draft.scene.wants_to_stay and line.subscription:
+        steps.stop(draft, line.subscription)
 
 
 def _soft_decline(draft: Draft, line: Situation) -> None:
@@ -154,10 +156,8 @@ def _paused(draft: Draft, line: Situation) -> None:
 
 def _ended_unpaid(draft: Draft, line: Situation) -> None:
     price = draft.scene.price_of(line.subscription or "")
+    steps.explain(draft, line.name, line.subscription, line.says)
     steps.checkout(draft, price.id if price else None)
-    invoice = draft.scene.invoices.get(line.invoice or "")
-    if invoice is not None:
-        steps.void(draft, invoice)
 
 
 def _lapsed_checkout(draft: Draft, line: Situation) -> None:
@@ -174,9 +174,8 @@ def _abandoned(draft: Draft, line: Situation) -> None:
 
 
 def _processing(draft: Draft, line: Situation) -> None:
-    for charge in line.charges:
-        if draft.scene.wants_refund:
-            draft.block("refund_charge", charge, "payment_processing")
+    if draft.scene.wants_refund and line.charges:
+        draft.block("refund_charge", line.charges[0], "payment_processing")
     name = line.objects[0]
     charge = draft.scene.charges.get(name)
     until = charge.created + timedelta(days=7) if charge else None

@@ -24,7 +24,19 @@ _OPENINGS = (
     "estoy fuera de la oficina", "estou fora do escritório", "estarei ausente", "只今不在", "本邮件为系统自动", "这是一封自动", "현재 부재중",
     "the following message to", "this is the mail system at",
 )  # fmt: skip
-_ROLE_LINES = ("system:", "assistant:", "developer:", "[system]", "<|im_start|>", "<|system|>", "[inst]", "### instruction", "### system", "<<sys>>", "<system>")
+_ROLE_LINES = (
+    "system:",
+    "assistant:",
+    "developer:",
+    "[system]",
+    "<|im_start|>",
+    "<|system|>",
+    "[inst]",
+    "### instruction",
+    "### system",
+    "<<sys>>",
+    "<system>",
+)
 
 
 def is_machine_mail(ticket: TicketText, requester: Requester, subject: str, text: str) -> bool:

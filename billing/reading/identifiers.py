@@ -28,11 +28,18 @@ _NAMES = {"dollar": "usd", "dollars": "usd", "bucks": "usd", "dolares": "usd", "
           "pounds": "gbp", "quid": "gbp", "reais": "brl", "yen": "jpy", "yuan": "cny", "rmb": "cny", "块": "cny", "块钱": "cny",
           "美元": "usd", "美金": "usd", "ドル": "usd", "달러": "usd", "人民币": "cny", "欧元": "eur", "유로": "eur", "ユーロ": "eur",
           "rupees": "inr", "kr": "?"}  # fmt: skip
-_ISO = frozenset("usd eur gbp jpy cny krw brl inr cad aud nzd chf sek nok dkk pln mxn clp ars cop sgd hkd twd try zar czk huf ils thb idr php vnd".split())
+_ISO = frozenset(
+    "usd eur gbp jpy cny krw brl inr cad aud nzd chf sek nok dkk pln mxn clp ars cop sgd hkd twd try zar czk huf ils thb idr php vnd".split()
+)
 _NUMBER = r"\d{1,9}(?:[.,' ]\d{3}){0,3}(?:[.,]\d{1,3})?(?!\d)"
 _BEFORE = r"us\$|r\$|a\$|ca?\$|nz\$|hk\$|[$€£¥₩₹]|" + "|".join(sorted(_ISO))
-_AFTER = r"[$€£₩₹元円원]|块钱|块|zł|" + "|".join(sorted([*_ISO, *(name for name in _NAMES if not name.startswith("块"))], key=len, reverse=True))
-_AMOUNT = re.compile(rf"(?<![\w.,])(?:(?P<before>{_BEFORE}) ?(?P<first>{_NUMBER})|(?P<second>{_NUMBER}) ?(?P<after>{_AFTER})(?![a-z]))", re.I)
+_AFTER = r"[$€£₩₹元円원]|块钱|块|zł|" + "|".join(
+    sorted([*_ISO, *(name for name in _NAMES if not name.startswith("块"))], key=len, reverse=True)
+)
+_AMOUNT = re.compile(
+    rf"(?<![\w.,])(?:(?P<before>{_BEFORE}) ?(?P<first>{_NUMBER})|(?P<second>{_NUMBER}) ?(?P<after>{_AFTER})(?![a-z]))",
+    re.I,
+)
 _BARE = re.compile(r"(?<![\w.,$€£¥₩₹/:-])\d{1,6}[.,]\d{2}(?![\w.,/:%-])")
 _MONTHS = {
     name: number
@@ -45,11 +52,15 @@ _MONTHS = {
 }  # fmt: skip
 _YEAR_FIRST = re.compile(r"(?<![\d/.-])(20\d\d)(?:[-/.]|年 ?|년 ?)(\d{1,2})(?:[-/.]|月 ?|월 ?)(\d{1,2})(?!\d)")
 _YEAR_LAST = re.compile(r"(?<![\d/.-])(\d{1,2})([-/.])(\d{1,2})\2(20\d\d)(?!\d)")
-_DAY_MONTH = re.compile(r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|\.|er|º)?(?: of| de)? ([^\W\d_]{3,10})\.?,?(?: de| del)? (20\d\d)(?!\d)", re.I)
+_DAY_MONTH = re.compile(
+    r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|\.|er|º)?(?: of| de)? ([^\W\d_]{3,10})\.?,?(?: de| del)? (20\d\d)(?!\d)", re.I
+)
 _MONTH_DAY = re.compile(r"(?<![^\W_])([^\W\d_]{3,10})\.? (\d{1,2})(?:st|nd|rd|th)?,? (20\d\d)(?!\d)", re.I)
 _GITHUB_PAGE = re.compile(r"(?<![\w.-])github\.com/([A-Za-z0-9-]{1,40})(?![A-Za-z0-9-])", re.I)
 _GITHUB_NAME = re.compile(r"(?<![\w.@/+-])@([A-Za-z0-9-]{1,40})(?![\w.@-])")
-_GITHUB_PAGES = frozenset("orgs features settings issues pulls marketplace login about pricing apps sponsors topics explore notifications".split())
+_GITHUB_PAGES = frozenset(
+    "orgs features settings issues pulls marketplace login about pricing apps sponsors topics explore notifications".split()
+)
 
 
 def identifiers_in(text: str, language: str) -> tuple[Identifier, ...]:
@@ -129,7 +140,7 @@ def _may_be_date(number: str) -> bool:
 
 
 def _currency(name: str, language: str) -> str:
-    if name in {"¥", "¥"}:
+    if name == "¥":
         return "cny" if language == "zh" else "jpy"
     return _SYMBOLS.get(name) or _NAMES.get(name) or (name if name in _ISO else "?")
 

@@ -11,6 +11,7 @@ import unicodedata
 INPUT_LIMIT = 20_000
 _LINE_LIMIT = 1_500
 
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})
 _TAGS = frozenset(
     "a abbr b blockquote body br center code div em font footer h1 h2 h3 h4 head header hr html i img li meta ol p pre "
     "script section small span strong style sub sup table tbody td th thead title tr u ul".split()
@@ -21,7 +22,9 @@ _TAG_LIMIT = 600
 
 _WROTE = tuple(
     "wrote:|writes:|schrieb:|schreibt:|geschrieben:|a écrit :|a écrit:|écrit :|escribió:|escribio:|escribe:|escreveu:|"
-    "escreveu :|さんは書きました:|のメッセージ:|が書きました:|写道:|寫道:|님이 작성:|님이 작성했습니다:|작성:".split("|")
+    "escreveu :|さんは書きました:|のメッセージ:|が書きました:|写道:|寫道:|님이 작성:|님이 작성했습니다:|작성:".split(
+        "|"
+    )
 )
 _FORWARDS = tuple(
     "original message|forwarded message|begin forwarded message|ursprüngliche nachricht|weitergeleitete nachricht|"
@@ -62,17 +65,19 @@ def visible(text: str) -> str:
     """At most 20,000 characters, NFKC, without invisible characters; markup and what it hides are still there."""
     cut = unicodedata.normalize("NFKC", text[:INPUT_LIMIT])[:INPUT_LIMIT]
     cut = cut.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
-    kept = (letter for letter in cut if letter in "\n\t" or unicodedata.category(letter) not in {"Cc", "Cf", "Co", "Cn", "Cs"})
-    return "".join(kept)
+    unseen = [letter for letter in set(cut) if letter not in "\n\t" and unicodedata.category(letter) in _UNSEEN]
+    return cut.translate(dict.fromkeys(map(ord, unseen)))
 
 
-def normalised(text: str) -> str:
-    """`visible` text without hidden or other markup."""
-    return _without_markup(visible(text))
+def without_markup(text: str) -> str:
+    """Drops comments, known HTML tags and what stands inside hidden elements; `<name@example.com>` stays."""
+    if "<" not in text:
+        return text
+    return _without_tags(text)
 
 
 def newest_part(body: str) -> str:
-    """What was written now; `body` is normalised already and so at most 20,000 characters."""
+    """What was written now; `body` is `visible` text without markup."""
     lines = body.split("\n", _LINE_LIMIT)[:_LINE_LIMIT]
     kept: list[str] = []
     at = 0
@@ -147,10 +152,7 @@ def _without_sign_off(lines: list[str]) -> list[str]:
     return lines
 
 
-def _without_markup(text: str) -> str:
-    """Drops comments, known HTML tags and what stands inside hidden elements; `<name@example.com>` stays."""
-    if "<" not in text:
-        return text
+def _without_tags(text: str) -> str:
     kept: list[str] = []
     at = 0
     hidden: str | None = None
@@ -183,7 +185,11 @@ def _still_hidden(hidden: str | None, name: str, inside: str) -> str | None:
         return None if inside.lstrip().startswith("/") and name == hidden else hidden
     styles = "".join(inside.split()).casefold()
     opens = not inside.lstrip().startswith("/") and not inside.endswith("/")
-    if opens and (name in {"script", "style", "head", "title"} or any(mark in styles for mark in _INVISIBLE) or _bare_hidden(inside)):
+    if opens and (
+        name in {"script", "style", "head", "title"}
+        or any(mark in styles for mark in _INVISIBLE)
+        or _bare_hidden(inside)
+    ):
         return name
     return None
 

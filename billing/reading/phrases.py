@@ -16,7 +16,7 @@ from importlib.resources import files
 from billing.evidence import Wish
 from billing.reading.codes import TextCode
 from billing.reading.language import SUPPORTED
-from billing.reading.view import Pattern, Span, View, compile_pattern
+from billing.reading.view import Pattern, Span, View, character_view, compile_pattern, word_view
 
 BY_CHARACTERS = frozenset({"ja", "zh", "ko"})
 
@@ -41,7 +41,9 @@ class Phrasebook:
 def phrasebook(language: str) -> Phrasebook:
     """Read once per process from the package. Raises ValueError for a code, wish or set that does not exist."""
     source = tomllib.loads((files("billing.reading") / f"{language}.toml").read_text("utf-8"))
-    sets = {name: " ".join(words) if isinstance(words, list) else words for name, words in source.get("sets", {}).items()}
+    sets = {
+        name: " ".join(words) if isinstance(words, list) else words for name, words in source.get("sets", {}).items()
+    }
     by_words = language not in BY_CHARACTERS
 
     def rule(name: str, patterns: Iterable[str]) -> Rule:
@@ -89,11 +91,13 @@ def wishes(views: Mapping[str, View]) -> tuple[Wish, ...]:
     return tuple(sorted(asked, key=lambda wish: (asked[wish], wish)))
 
 
-def instruction_spans(words: View, characters: View) -> list[Span]:
+def instruction_spans(text: str) -> list[Span]:
     """Places in the text (not units) that address an assistant or a system, in any of the eight languages."""
+    views = dict.fromkeys((language for language in SUPPORTED if language not in BY_CHARACTERS), word_view(text))
+    if any(letter >= "\u3040" for letter in text):
+        views |= dict.fromkeys(sorted(BY_CHARACTERS), character_view(text))
     places: list[Span] = []
-    for language in SUPPORTED:
-        view = characters if language in BY_CHARACTERS else words
+    for language, view in views.items():
         for pattern in phrasebook(language).instructions.patterns:
             places += [(view.places[start][0], view.places[end - 1][1]) for start, end in view.find(pattern)]
     return sorted(places)

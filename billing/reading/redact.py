@@ -15,9 +15,13 @@ _KEY = re.compile(
     r"|AKIA[A-Z0-9]{16}|eyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,2000}(?:\.[A-Za-z0-9_-]{0,2000})?)"
 )
 _PRIVATE_KEY = "-----BEGIN "
-_CARD_CODE = re.compile(r"\b(?:cvv2?|cvc2?|csc|security code|prüfziffer|código de seguridad|código de segurança)(?: is| ist| es|:| =|=| -)? ?(\d{3,4})\b", re.I)
+_CARD_CODE = re.compile(
+    r"\b(?:cvv2?|cvc2?|csc|security code|prüfziffer|código de seguridad|código de segurança)(?: is| ist| es|:| =|=| -)? ?(\d{3,4})\b",
+    re.I,
+)
 _PASSWORD = re.compile(
-    r"\b(?:password|passwd|passwort|kennwort|mot de passe|contraseña|senha|パスワード|密码|密碼|비밀번호) ?(?:is|ist|est|es|é|は|是)? ?[:=：] ?(\S{3,100})", re.I
+    r"\b(?:password|passwd|passwort|kennwort|mot de passe|contraseña|senha|パスワード|密码|密碼|비밀번호) ?(?:is|ist|est|es|é|は|是)? ?[:=：] ?(\S{3,100})",
+    re.I,
 )
 
 
@@ -40,7 +44,7 @@ def _without_private_keys(text: str) -> str:
     while start >= 0:
         end = text.find("-----END", start)
         close = text.find("-----", end + 8) + 5 if end >= 0 else len(text)
-        text = text[:start] + "[key removed]" + text[max(close, end):]
+        text = text[:start] + "[key removed]" + text[max(close, end) :]
         start = text.find(_PRIVATE_KEY, start)
     return text
 

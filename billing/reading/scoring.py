@@ -17,7 +17,7 @@ from types import MappingProxyType
 from billing.evidence import Bucket, TextSignal, TicketEvidence
 from billing.reading.codes import TextCode
 
-BUCKETS = tuple(bucket for bucket in Bucket if bucket is not Bucket.UNDECIDED)
+BUCKETS: tuple[Bucket, ...] = tuple(bucket for bucket in Bucket if bucket is not Bucket.UNDECIDED)
 _SHORT = {
     "dup": Bucket.DUPLICATE_SUBSCRIPTION,
     "team": Bucket.TEAM_SEATS,
@@ -84,7 +84,8 @@ def weighed(said: Mapping[TextCode, str]) -> list[TextSignal]:
     """A signal for each claim, then one for each combination of claims that holds."""
     table = weights()
     signals = [
-        TextSignal(code=code, quote=quote, group=table.codes[code][0], weights=table.codes[code][1]) for code, quote in said.items()
+        TextSignal(code=code, quote=quote, group=table.codes[code][0], weights=table.codes[code][1])
+        for code, quote in said.items()
     ]
     for row in table.combinations:
         if row.when <= said.keys() and not row.without & said.keys():

@@ -8,7 +8,7 @@ from billing.reading.gate import has_role_line, is_bulk_mail, is_machine_mail
 from billing.reading.identifiers import identifiers_in
 from billing.reading.language import identify_language
 from billing.reading.model import model_signal
-from billing.reading.newest import newest_part, normalised, visible
+from billing.reading.newest import newest_part, visible, without_markup
 from billing.reading.phrases import BY_CHARACTERS, claims, instruction_spans, wishes
 from billing.reading.redact import redacted
 from billing.reading.scoring import weighed
@@ -28,15 +28,18 @@ _EMPTY_WORDS = frozenset(
     "hi hello hey dear team support sir madam there thanks thank you please help re fw fwd aw wg tr rv test hola gracias bonjour merci "
     "salut hallo danke bitte ola oi obrigado obrigada urgent no subject none n a".split()
 )
-_EMPTY_CHARACTERS = frozenset("你好您谢谢请问客服在吗こんにちはおせわになっておりますありがとう안녕하세요감사합니다문의드립니다")
+_EMPTY_CHARACTERS = frozenset(
+    "你好您谢谢请问客服在吗こんにちはおせわになっておりますありがとう안녕하세요감사합니다문의드립니다"
+)
 
 
 def read_ticket(text: TicketText, requester: Requester, ticket_id: int | None) -> TicketEvidence:
     """Pure and deterministic; a few milliseconds for any input, however large or odd."""
-    subject = _safe(normalised(text.subject[:_SUBJECT_LIMIT]).replace("\n", " ").strip(), _SUBJECT_LIMIT)
-    body = _safe(newest_part(normalised(text.body)), TEXT_LIMIT)
+    seen_subject, seen_body = visible(text.subject[:_SUBJECT_LIMIT]), visible(text.body)
+    subject = _safe(without_markup(seen_subject).replace("\n", " ").strip(), _SUBJECT_LIMIT)
+    body = _safe(newest_part(without_markup(seen_body)), TEXT_LIMIT)
     whole = f"{subject}\n{body}" if subject else body
-    shown, instructed = _without_instructions(whole, f"{text.subject[:_SUBJECT_LIMIT]}\n{text.body}")
+    shown, instructed = _without_instructions(whole, f"{seen_subject}\n{seen_body}")
     words, characters = word_view(shown), character_view(shown)
     language, certain = identify_language(shown, words, requester.locale)
     views = _views(language, certain, words, characters)
@@ -77,13 +80,12 @@ def _views(language: str, certain: bool, words: View, characters: View) -> dict[
 
 def _without_instructions(text: str, everything: str) -> tuple[str, bool]:
     """Blanks each sentence that addresses a machine and the rest of its line, so that it cannot pose as a claim."""
-    seen = visible(everything)
-    instructed = has_role_line(seen) or bool(instruction_spans(word_view(seen), character_view(seen)))
+    instructed = has_role_line(everything) or bool(instruction_spans(everything))
     if not instructed:
         return text, False
     lines: list[str] = []
     for line in text.split("\n"):
-        spans = instruction_spans(word_view(line), character_view(line))
+        spans = instruction_spans(line)
         lines.append(line[: _sentence_start(line, spans[0])] if spans else "" if has_role_line(line) else line)
     return "\n".join(lines), True
 
@@ -97,7 +99,11 @@ def _add_gate_codes(said: dict[TextCode, str], words: View, subject: str, *, mac
         said[TextCode.TXT_MACHINE] = subject
     if instructed:
         said[TextCode.TXT_INSTRUCTIONS] = ""
-    if said.keys() - _NOT_OURS - {TextCode.TXT_BILLING_WORD, TextCode.TXT_INSTRUCTIONS, TextCode.TXT_QUALITY, TextCode.TXT_NO_ACCESS}:
+    if (
+        said.keys()
+        - _NOT_OURS
+        - {TextCode.TXT_BILLING_WORD, TextCode.TXT_INSTRUCTIONS, TextCode.TXT_QUALITY, TextCode.TXT_NO_ACCESS}
+    ):
         said.setdefault(TextCode.TXT_BILLING_WORD, "")
     if TextCode.TXT_BILLING_WORD not in said and words.units:
         said[TextCode.TXT_NO_BILLING_WORD] = ""

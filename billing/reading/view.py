@@ -12,7 +12,6 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 Span = tuple[int, int]
 
@@ -64,7 +63,9 @@ def _alternatives(part: str, sets: Mapping[str, str], by_words: bool) -> list[st
                 raise ValueError(f"unknown set {choice}")
             found += _alternatives("|".join(sets[choice[1:]].split()), sets, by_words)
         elif choice:
-            found.append(plain(choice).replace("-", "+") if by_words else unicodedata.normalize("NFKC", choice.casefold()))
+            found.append(
+                plain(choice).replace("-", "+") if by_words else unicodedata.normalize("NFKC", choice.casefold())
+            )
     return found
 
 
@@ -116,8 +117,10 @@ class View:
         return spans
 
     def _character_places(self, choice: str) -> list[Span]:
-        if choice == "#":
-            return self._index.get("#", [])
+        if choice.startswith("#"):
+            rest = choice[1:]
+            numbers = self._index.get("#", [])
+            return [(start, end + len(rest)) for start, end in numbers if self.joined.startswith(rest, end)]
         spans: list[Span] = []
         at = self.joined.find(choice)
         while at >= 0:
@@ -179,13 +182,14 @@ def _is_wrapped(text: str, at: int) -> bool:
 
 
 def _index_words(view: View) -> None:
+    """Places of each word and of each beginning of a word; built per different word, since words repeat."""
     for at, word in enumerate(view.units):
-        span = (at, at + 1)
-        view._index.setdefault(word, []).append(span)
+        view._index.setdefault(word, []).append((at, at + 1))
+    for word, spans in list(view._index.items()):
         if word[0].isdigit():
-            view._index.setdefault("#", []).append(span)
+            view._index.setdefault("#", []).extend(spans)
         for length in range(2, min(len(word), _LONGEST_PREFIX) + 1):
-            view._index.setdefault(word[:length] + "*", []).append(span)
+            view._index.setdefault(word[:length] + "*", []).extend(spans)
 
 
 def character_view(text: str) -> View:
@@ -213,9 +217,3 @@ def character_view(text: str) -> View:
 
 def _inside_number(text: str, at: int) -> bool:
     return text[at - 1 : at].isdigit() and text[at + 1 : at + 2].isdigit()
-
-
-def sentences(view: View) -> list[Span]:
-    """The spans of units that form one sentence each."""
-    starts = [at for at in range(len(view.units)) if at == 0 or view.sentence[at] != view.sentence[at - 1]]
-    return list(pairwise([*starts, len(view.units)])) if starts else []

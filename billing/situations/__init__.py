@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from billing.evidence import Bucket
@@ -10,9 +10,11 @@ from billing.situations import duplicates, other, payments, seats, self_serve, t
 from billing.situations.scene import Scene
 from billing.situations.situation import Situation
 
-__all__ = ["Scene", "Situation", "situations"]
+__all__ = ["Scene", "Situation", "explained", "situations"]
 
 _SUBJECTS = (duplicates, trust, seats, payments, self_serve, other)
+_TELLING = 4.0  # log-odds from which a state may overrule the text
+_EXPLAINED = 0.35
 _TEXT_SHARE = 0.5  # how much of the text's leaning counts when two lines compete
 
 
@@ -26,8 +28,14 @@ def situations(scene: Scene, leaning: Mapping[Bucket, float] | None = None) -> t
         guests = {s.id for s in scene.snapshot.checkout_sessions if s.customer is None}
         found = [line for line in found if line.session in guests]
     found = [_marked(scene, line) for line in found]
-    text = leaning or {}
+    text = explained(found, leaning or {})
     return tuple(sorted(found, key=lambda line: (-_fit(line, text), line.name, line.objects)))
+
+
+def explained(lines: Iterable[Situation], leaning: Mapping[Bucket, float]) -> dict[Bucket, float]:
+    """What is left of the words' leaning once a telling state explains why they sound like something else."""
+    overruled = {b for line in lines if line.strength + line.affinity >= _TELLING for b in line.overrules}
+    return {b: value * _EXPLAINED if b in overruled and value > 0 else value for b, value in leaning.items()}
 
 
 def _fit(line: Situation, leaning: Mapping[Bucket, float]) -> float:
@@ -41,8 +49,7 @@ def _marked(scene: Scene, line: Situation) -> Situation:
 
 
 def _reason(scene: Scene, line: Situation) -> str | None:
-    touched = set(line.objects) | {line.invoice, line.subscription, *line.extra, *line.charges}
-    if any(touched & set(a.objects) for a in scene.found("unknown_value")):
+    if scene.unknown(*line.objects, line.invoice, line.subscription, *line.extra, *line.charges):
         return "unknown_value"
     charges = [scene.charges[name] for name in line.charges if name in scene.charges]
     subscriptions = [scene.subscriptions[name] for name in line.extra if name in scene.subscriptions]

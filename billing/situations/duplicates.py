@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from billing.evidence import Bucket, Wish
-from billing.families import DuplicateGroup, duplicate_groups, family, overlap_charges, plan
+from billing.families import DuplicateGroup, family, overlap_charges, plan
 from billing.records import Charge, Subscription
 from billing.situations.scene import Scene
 from billing.situations.situation import Situation
@@ -18,7 +18,7 @@ _SLACK = timedelta(days=3)  # a charge made this shortly before the second subsc
 
 
 def recognise(scene: Scene) -> Iterator[Situation]:
-    for group in duplicate_groups(scene.snapshot, scene.policy, tuple(scene.customers)):
+    for group in scene.groups:
         members = tuple(scene.subscriptions[name] for name in group.members)
         yield _undecided(scene, members) if group.keeper is None else _doubled(scene, group, members)
     yield from _payments(scene)
@@ -37,6 +37,7 @@ def _doubled(scene: Scene, group: DuplicateGroup, members: tuple[Subscription, .
         name=_name(scene, group, kept, extras),
         bucket=Bucket.DUPLICATE_SUBSCRIPTION,
         strength=_strength(scene),
+        overrules=_overruled(scene),
         affinity=_affinity(scene) - 0.5 * len(group.doubts),
         headline=short(f"Paying twice for {product}" if owed else f"Two subscriptions to {product}", "Paying twice"),
         says=f"{len(members)} live subscriptions to {product} run side by side since {started}; one was meant.",
@@ -59,6 +60,7 @@ def _undecided(scene: Scene, members: tuple[Subscription, ...]) -> Situation:
         name="duplicate_tie",
         bucket=Bucket.DUPLICATE_SUBSCRIPTION,
         strength=_strength(scene),
+        overrules=_overruled(scene),
         affinity=_affinity(scene),
         headline=short(f"Two subscriptions to {product}", "Two subscriptions"),
         says=f"{len(members)} live subscriptions to {product} run side by side; nothing tells which one is used.",
@@ -103,6 +105,13 @@ def _strength(scene: Scene) -> float:
         return 5.0
     routine = scene.wants(Wish.INVOICE, Wish.TAX_ID, Wish.UPDATE_CARD, Wish.REFUND_STATUS)
     return 2.0 if routine else 4.5
+
+
+def _overruled(scene: Scene) -> tuple[Bucket, ...]:
+    """Two subscriptions explain a charge after cancelling, a renewal, an amount; not a request for an invoice."""
+    if _strength(scene) < 4.0:
+        return ()
+    return (Bucket.SELF_SERVE_GAP, Bucket.PRODUCT_FAILURE, Bucket.OTHER_BILLING, Bucket.TEAM_SEATS, Bucket.FAILED_PAYMENT)
 
 
 def _affinity(scene: Scene) -> float:
@@ -199,6 +208,7 @@ def _twin_incomplete(scene: Scene) -> Iterator[Situation]:
                 bucket=Bucket.FAILED_PAYMENT,
                 strength=4.5,
                 affinity=1.0 if scene.speaks(*DUPLICATE_WORDS, "TXT_HOLD", "TXT_PENDING") else 0.0,
+                overrules=(Bucket.DUPLICATE_SUBSCRIPTION,),
                 headline="Second checkout never paid",
                 says=f"A second checkout for {scene.product(twin.id)} was started and not paid; it lapses by itself.",
                 objects=(twin.id,),
@@ -225,6 +235,7 @@ def _hold(scene: Scene) -> Iterator[Situation]:
             bucket=Bucket.FAILED_PAYMENT,
             strength=4.0,
             affinity=1.0 if told else 0.0,
+            overrules=(Bucket.DUPLICATE_SUBSCRIPTION,),
             headline="One payment, one bank hold",
             says="One payment was taken; the other line is a hold that was never captured and the bank lets go.",
             objects=names,
@@ -246,6 +257,7 @@ def _two_purchases(scene: Scene) -> Iterator[Situation]:
                 name="two_purchases",
                 bucket=Bucket.OTHER_BILLING,
                 strength=4.5,
+                overrules=(Bucket.DUPLICATE_SUBSCRIPTION,),
                 headline="Two purchases, not a duplicate",
                 says="The two equal payments belong to two different purchases.",
                 objects=(later.id, earlier.id),

@@ -19,9 +19,9 @@ _EXPLAINED = (
     ("discount_ended", 2.6, "Discount ended", "A discount ended, so the last invoice was higher than the one before.",
      ("TXT_PRICE_ROSE", "TXT_COUPON", "TXT_EXPLAIN"), "no_price_change_notice"),
     ("proration_charge", 2.2, "Plan change, billed by day", "The invoice bills the days of a plan change.",
-     ("TXT_PLAN_PRORATION", "TXT_EXPLAIN"), None),
+     ("TXT_PLAN_PRORATION", "TXT_DUP_TWICE", "TXT_EXPLAIN"), None),
     ("plan_changed", 1.8, "Plan changed recently", "The plan was changed within the last 30 days.",
-     ("TXT_PLAN_PRORATION", "TXT_PRICE_ROSE", "TXT_EXPLAIN"), None),
+     ("TXT_PLAN_PRORATION", "TXT_DUP_TWICE", "TXT_PRICE_ROSE", "TXT_EXPLAIN"), None),
     ("metered_usage", 1.8, "Usage makes the amount", "Usage explains the amount of the invoice.",
      ("TXT_USAGE", "TXT_EXPLAIN"), "no_usage_visibility"),
     ("credit_balance", 1.8, "Credit on the account", "Credit on the account explains the amount.",
@@ -156,6 +156,7 @@ def _explained(scene: Scene) -> Iterator[Situation]:
         subscription = scene.subscription_behind(name)
         yield _situation(
             code, headline, says, strength=strength, affinity=affinity, objects=names, gap=gap,
+            overrules=(Bucket.DUPLICATE_SUBSCRIPTION,),
             invoice=name if name in scene.invoices else None, customer=scene.customer_of(name),
             subscription=subscription.id if subscription else None,
             charges=(name,) if name in scene.charges else (),

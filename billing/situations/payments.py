@@ -50,15 +50,18 @@ def recognise(scene: Scene) -> Iterator[Situation]:
 
 
 def _affinity(scene: Scene, *more: str) -> float:
-    """Wanting to stop outweighs the failed payment (codebook, section 2.3)."""
-    if scene.wants_cancel:
-        return -2.0
+    """Wanting to stop outweighs the failed payment, unless the words speak of paying too (codebook, section 2.3)."""
     told = scene.speaks(*PAYMENT_WORDS, *more) or scene.wants(Wish.PAY, Wish.UPDATE_CARD, Wish.RESTORE_ACCESS)
-    return 1.0 if told else 0.0
+    if told:
+        return 1.5
+    return -2.5 if scene.wants_cancel else 0.0
 
 
 def _situation(scene: Scene, name: str, headline: str, says: str, **fields: object) -> Situation:
-    opening: dict[str, object] = {"strength": 4.0, "affinity": _affinity(scene), "bucket": Bucket.FAILED_PAYMENT}
+    affinity = _affinity(scene)
+    overrules = (Bucket.PRODUCT_FAILURE, Bucket.SELF_SERVE_GAP) if affinity > 0 else (Bucket.PRODUCT_FAILURE,)
+    opening: dict[str, object] = {"strength": 4.0, "affinity": affinity, "bucket": Bucket.FAILED_PAYMENT,
+                                  "overrules": overrules}  # fmt: skip
     return Situation(name=name, headline=short(headline), says=says, **(opening | fields))  # type: ignore[arg-type]
 
 
@@ -114,7 +117,8 @@ def _lapsed(scene: Scene) -> Iterator[Situation]:
         yield _situation(
             scene, "canceled_for_nonpayment", "Ended after failed payments",
             "The subscription ended because payments failed; it cannot be brought back, a new checkout can.",
-            strength=4.2, objects=_ids(subscription, invoice), subscription=subscription.id,
+            strength=5.0, affinity=max(1.0, _affinity(scene)),
+            overrules=(Bucket.SELF_SERVE_GAP, Bucket.PRODUCT_FAILURE), objects=_ids(subscription, invoice), subscription=subscription.id,
             invoice=invoice.id if invoice else None, customer=subscription.customer, gap="no_payment_recovery",
         )  # fmt: skip
 
@@ -214,6 +218,6 @@ def _recovered(scene: Scene) -> Iterator[Situation]:
         yield _situation(
             scene, "recovered_on_retry", "Failed once, then paid",
             f"An attempt failed and a later one paid {plain(invoice.amount_paid, invoice.currency)}; it was paid once.",
-            strength=2.0, objects=(invoice.id,), invoice=invoice.id, subscription=invoice.subscription,
+            strength=2.0, overrules=(), objects=(invoice.id,), invoice=invoice.id, subscription=invoice.subscription,
             customer=invoice.customer, affinity=_affinity(scene, "TXT_DUP_TWICE") * 1.5,
         )  # fmt: skip

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from billing.evidence import TicketEvidence, Wish
+from billing.families import DuplicateGroup, duplicate_groups
 from billing.identity import Identity, Level
 from billing.policy import Policy
 from billing.records import Charge, Customer, Dispute, Invoice, PaymentMethod, Price, Subscription
@@ -119,6 +120,17 @@ class Scene:
             return self.identity.chosen
         return next((c.id for c in self.customers.values() if not c.deleted), None)
 
+    @cached_property
+    def groups(self) -> tuple[DuplicateGroup, ...]:
+        """Live subscriptions of one thing for one owner, over all of the requester's customers."""
+        return duplicate_groups(self.snapshot, self.policy, tuple(self.customers))
+
+    def doubled(self, *subscriptions: Subscription) -> bool:
+        """Whether all of these are duplicates of one another, and that is not what the customer wants."""
+        names = {s.id for s in subscriptions}
+        found = any(names <= set(group.members) for group in self.groups)
+        return len(names) > 1 and found and not self.speaks("TXT_WANTS_SEVERAL")
+
     # --- joins ----------------------------------------------------------------------------------------------------------
 
     def invoices_of(self, subscription: str) -> tuple[Invoice, ...]:
@@ -163,8 +175,30 @@ class Scene:
         return tuple(sorted((a for a in self.anomalies if a.code in codes), key=lambda a: (a.code, a.objects)))
 
     def objects(self, *codes: str) -> tuple[str, ...]:
-        """The objects of all anomalies with these codes, without repeats."""
-        return tuple(dict.fromkeys(name for anomaly in self.found(*codes) for name in anomaly.objects))
+        """The objects of all anomalies with these codes, without repeats, newest first."""
+        names = {name for anomaly in self.found(*codes) for name in anomaly.objects}
+        return tuple(sorted(names, key=lambda name: (-self._age(name), name)))
+
+    def _age(self, name: str) -> float:
+        record = self.subscriptions.get(name) or self.invoices.get(name) or self.charges.get(name)
+        return record.created.timestamp() if record else 0.0
+
+    def parts(self, *names: str | None) -> frozenset[str]:
+        """These ids, and those of what hangs on them: a charge's refunds, disputes and warnings, items, schedules."""
+        found = {name for name in names if name}
+        for name in tuple(found):
+            charge, subscription = self.charges.get(name), self.subscriptions.get(name)
+            if charge is not None:
+                found |= {refund.id for refund in charge.refunds}
+                found |= {dispute.id for dispute in self.snapshot.disputes if dispute.charge == name}
+            if subscription is not None:
+                found |= {item.id for item in subscription.items} | {item.price.id for item in subscription.items}
+        return frozenset(found)
+
+    def unknown(self, *names: str | None) -> bool:
+        """Whether an enum value that this version does not know stands on one of these, or on a part of it."""
+        odd = {name for anomaly in self.found("unknown_value") for name in anomaly.objects}
+        return bool(odd & self.parts(*names))
 
     def named_subscriptions(self, *codes: str) -> tuple[Subscription, ...]:
         """The own subscriptions that these anomalies speak of, directly or through their invoice or charge."""

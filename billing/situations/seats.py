@@ -40,6 +40,7 @@ def _apart(scene: Scene) -> Iterator[Situation]:
         yield Situation(
             name=anomaly.code,
             bucket=Bucket.TEAM_SEATS,
+            overrules=(Bucket.DUPLICATE_SUBSCRIPTION,),
             strength=4.5,
             affinity=min(1.5, _affinity(scene)),
             headline=short(f"{_count(len(kept))} {thing}, not mistakes"),
@@ -102,6 +103,7 @@ def _prorations(scene: Scene) -> Iterator[Situation]:
         yield Situation(
             name="seat_proration",
             bucket=Bucket.TEAM_SEATS,
+            overrules=(Bucket.DUPLICATE_SUBSCRIPTION,),
             strength=2.5,
             affinity=_affinity(scene),
             headline="Seat changes, billed by day",
@@ -127,6 +129,7 @@ def _pending(scene: Scene) -> Iterator[Situation]:
     yield Situation(
         name="pending_seat_proration" if team else "pending_proration",
         bucket=Bucket.TEAM_SEATS if team else Bucket.OTHER_BILLING,
+        overrules=(Bucket.DUPLICATE_SUBSCRIPTION,),
         strength=2.7 if team else 2.0,
         affinity=_affinity(scene) if team else (1.0 if scene.speaks("TXT_PLAN_PRORATION", "TXT_EXPLAIN") else 0.0),
         headline="Charges wait for renewal",
@@ -145,6 +148,7 @@ def _several_seats(scene: Scene) -> Iterator[Situation]:
         yield Situation(
             name="seats_change_wanted" if wants_change else "seats_on_one_subscription",
             bucket=Bucket.TEAM_SEATS,
+            overrules=(Bucket.DUPLICATE_SUBSCRIPTION,),
             strength=1.5,
             affinity=_affinity(scene),
             headline=short(f"{seats} seats on one subscription", f"{seats} seats"),

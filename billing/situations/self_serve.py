@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from billing.evidence import Bucket, IdentifierKind, Wish
 from billing.records import Charge, Invoice, Subscription
 from billing.situations.scene import Scene
+from billing.situations.seats import TEAM_WORDS
 from billing.situations.situation import Situation
 from billing.situations.wording import day, short
 
@@ -53,7 +54,8 @@ def _charged_after_cancellation(scene: Scene) -> Iterator[Situation]:
         yield _situation(
             scene, "charged_after_cancellation", "Charged after cancelling",
             f"Money was taken on {day(taken, scene.snapshot.taken_at)}, after the subscription was cancelled.",
-            bucket=Bucket.PRODUCT_FAILURE, strength=4.5,
+            bucket=Bucket.PRODUCT_FAILURE, strength=5.0,
+            overrules=(Bucket.SELF_SERVE_GAP, Bucket.OTHER_BILLING, Bucket.DUPLICATE_SUBSCRIPTION),
             affinity=1.0 if scene.speaks("TXT_CHARGED_AFTER_CANCEL", "TXT_CLAIMS_CANCELLED") else 0.0,
             objects=tuple(filter(None, (name, subscription.id if subscription else None))),
             gap="charged_after_cancellation", subscription=subscription.id if subscription else None,
@@ -95,13 +97,13 @@ def _renewing(scene: Scene) -> tuple[Subscription, ...]:
 
 def _account_deleted(scene: Scene) -> Iterator[Situation]:
     renewing = _renewing(scene)
-    if not scene.speaks("TXT_ACCOUNT_DELETED") or not renewing:
+    if not scene.speaks("TXT_ACCOUNT_DELETED") or not renewing or scene.doubled(*renewing):
         return
     charge = scene.newest_paid(renewing[0].id)
     yield _situation(
         scene, "account_deleted", "Account deleted, still billed",
         "The customer says the account was deleted; the subscription behind it still renews.",
-        strength=3.5, affinity=2.0, objects=(renewing[0].id,), subscription=renewing[0].id,
+        strength=3.0, affinity=0.5 if scene.found("past_due") else 2.0, objects=(renewing[0].id,), subscription=renewing[0].id,
         extra=tuple(s.id for s in renewing) if len(renewing) == 1 else (), tie=len(renewing) > 1,
         customer=renewing[0].customer, gap="deletion_keeps_billing", **_owed(scene, charge),
     )  # fmt: skip
@@ -118,12 +120,13 @@ def _cancel(scene: Scene) -> Iterator[Situation]:
     """A cancellation is asked for, or claimed while the subscription renews."""
     renewing = _renewing(scene)
     claimed = scene.speaks("TXT_CLAIMS_CANCELLED", "TXT_CHARGED_AFTER_CANCEL", "TXT_CANCEL_CONFIRM_QUESTION")
-    if not renewing or not (scene.wants_cancel or claimed):
+    if not renewing or not (scene.wants_cancel or claimed) or scene.doubled(*renewing):
         return
     subscription = renewing[0]
     several = len({s.id for s in renewing}) > 1
     gap = portal_gap(scene, "cancel")
     never = claimed and not (scene.wants_cancel and not scene.speaks("TXT_CLAIMS_CANCELLED"))
+    asked = scene.wants_cancel or scene.speaks("TXT_CLAIMS_CANCELLED", "TXT_CHARGED_AFTER_CANCEL")
     regret = scene.speaks(*_SURPRISE) and not scene.speaks("TXT_CANNOT_CANCEL")
     name = "schedule_managed" if subscription.schedule else "cancel_claimed" if never else "cancel_wanted"
     says = {
@@ -134,12 +137,18 @@ def _cancel(scene: Scene) -> Iterator[Situation]:
     yield _situation(
         scene, "cancel_which" if several else name,
         "Which one to cancel?" if several else "Cancelled, says the customer" if never else "Wants to cancel",
-        says, strength=3.0, affinity=0.5 if regret else 2.0, objects=tuple(s.id for s in renewing),
+        says, strength=3.0, affinity=0.5 if regret or _beside_payment(scene) or not asked else 2.0, objects=tuple(s.id for s in renewing),
         subscription=subscription.id, extra=() if several else (subscription.id,), tie=several,
         customer=subscription.customer, gap=gap,
         would_change="A cancellation before the charge in Stripe's records would make the charge ours to give back."
         if never else None,
     )  # fmt: skip
+
+
+def _beside_payment(scene: Scene) -> bool:
+    """The words speak of paying as well, and a payment is in fact behind."""
+    told = scene.speaks("TXT_DECLINED", "TXT_PAST_DUE", "TXT_CARD_UPDATED") or scene.wants(Wish.PAY, Wish.UPDATE_CARD)
+    return told and bool(scene.found("past_due"))
 
 
 def _already_ended(scene: Scene) -> Iterator[Situation]:
@@ -151,7 +160,7 @@ def _already_ended(scene: Scene) -> Iterator[Situation]:
         end = day(subscription.ended_at or subscription.canceled_at, scene.snapshot.taken_at)
         yield _situation(
             scene, "already_canceled", "Ended already", f"The subscription ended on {end}; nothing renews.",
-            strength=3.0, affinity=2.0 if scene.wants_cancel else 0.0, objects=(subscription.id,),
+            strength=3.0, affinity=1.0 if scene.wants_cancel else 0.0, objects=(subscription.id,),
             subscription=subscription.id, customer=subscription.customer,
         )  # fmt: skip
 
@@ -225,7 +234,7 @@ def _settings(scene: Scene) -> Iterator[Situation]:
     if (scene.wants(Wish.CHANGE_PLAN) or scene.speaks("TXT_DOWNGRADE")) and len(scene.live) == 1:
         yield _situation(
             scene, "plan_change_wanted", "Wants another plan", "Another plan is asked for; the customer can choose it alone.",
-            strength=2.5, affinity=1.5, customer=scene.live[0].customer, subscription=scene.live[0].id,
+            strength=2.5, affinity=-1.0 if scene.speaks(*TEAM_WORDS) else 1.5, customer=scene.live[0].customer, subscription=scene.live[0].id,
             objects=(scene.live[0].id,), gap=portal_gap(scene),
         )  # fmt: skip
     if scene.speaks("TXT_PORTAL", "TXT_ACCOUNT_EMAIL"):

@@ -12,7 +12,6 @@ class Situation:
     """A recognised line with the objects that play a part in it; every id belongs to the requester.
 
     `strength` is the log-odds that Stripe's state alone gives the bucket, `affinity` what the words add or take.
-    `bound`: the words speak of exactly this, so that it also stands where the text alone would say another bucket.
     """
 
     name: str
@@ -33,5 +32,6 @@ class Situation:
     dispute: str | None = None
     customer: str | None = None
     tie: bool = False  # the keeper cannot be told: ask
+    overrules: tuple[Bucket, ...] = ()  # what the words seem to say instead, and this state explains
     person: str | None = None  # why a person has to decide, or None
     would_change: str | None = None

@@ -128,10 +128,16 @@ def _no_access(scene: Scene) -> Iterator[Situation]:
         yield _situation(
             "paid_no_access", "Paid, but no access",
             f"{scene.product(subscription.id)} is paid and active in Stripe; the product does not let the customer in.",
-            bucket=Bucket.PRODUCT_FAILURE, strength=3.5, affinity=1.5 if told else 0.0, objects=(subscription.id,),
+            bucket=Bucket.PRODUCT_FAILURE, strength=3.5, affinity=_missing(scene) if told else 0.0, objects=(subscription.id,),
             subscription=subscription.id, customer=subscription.customer, keep=(subscription.id,),
             gap="access_not_granted", would_change="An open or failed payment would explain the missing access.",
         )  # fmt: skip
+
+
+def _missing(scene: Scene) -> float:
+    """How much of the complaint is about access: regret or a bill in the same text make it less."""
+    beside = scene.speaks("TXT_USAGE", "TXT_PRICE_ROSE", "TXT_RENEWAL_SURPRISE", "TXT_UNUSED", "TXT_FORGOT_CANCEL")
+    return -1.5 if beside or scene.doubled(*scene.live) else 1.5
 
 
 def _paid_up(scene: Scene, subscription: str) -> bool:
@@ -145,6 +151,6 @@ def _nothing_behind(scene: Scene) -> Iterator[Situation]:
         told = scene.speaks("TXT_NO_ACCESS", "TXT_PAID") or scene.wants(Wish.RESTORE_ACCESS)
         yield _situation(
             "paid_nothing_behind", "Paid, nothing was set up", "A completed payment has no subscription or order behind it.",
-            bucket=Bucket.PRODUCT_FAILURE, strength=3.0, affinity=1.5 if told else 0.0, objects=tuple(names),
+            bucket=Bucket.PRODUCT_FAILURE, strength=3.0, affinity=-2.0 if scene.speaks("TXT_DUP_TWICE") else 1.5 if told else 0.0, objects=tuple(names),
             charges=(names[0],), customer=scene.customer_of(names[0]), gap="access_not_granted",
         )  # fmt: skip

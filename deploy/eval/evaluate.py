@@ -43,7 +43,9 @@ def rows(path: Path) -> tuple[list[Row], list[bool]]:
             continue
         ticket = json.loads(line)
         evidence = read_ticket(
-            TicketText(subject=ticket["subject"] or "", body=ticket["body"] or ""), Requester(email=ticket.get("from_email")), None
+            TicketText(subject=ticket["subject"] or "", body=ticket["body"] or ""),
+            Requester(email=ticket.get("from_email")),
+            None,
         )
         if "must_abstain" in ticket.get("tags", ()):
             abstained.append(not evidence.has_text)
@@ -110,7 +112,11 @@ def coverage(scored: Sequence[Row]) -> dict[str, float]:
 
 
 def report(scored: Sequence[Row], abstained: Sequence[bool]) -> dict[str, object]:
-    views = {"strict": list(scored), "lenient": [lenient(row) for row in scored], "clear": [row for row in scored if not row.contestable]}
+    views = {
+        "strict": list(scored),
+        "lenient": [lenient(row) for row in scored],
+        "clear": [row for row in scored if not row.contestable],
+    }
     billing = [row for row in scored if row.gold is not Bucket.NOT_BILLING]
     foreign = [row for row in scored if row.gold is Bucket.NOT_BILLING]
     return {
@@ -123,7 +129,9 @@ def report(scored: Sequence[Row], abstained: Sequence[bool]) -> dict[str, object
         "language_right": round(sum(row.language == row.read_language for row in scored) / max(1, len(scored)), 3),
         "f1": {bucket.value: round(value, 3) for bucket, value in f1_by_class(scored).items()},
         "billing_missed": round(sum(row.guess is Bucket.NOT_BILLING for row in billing) / max(1, len(billing)), 3),
-        "not_billing_called_billing": round(sum(row.guess is not Bucket.NOT_BILLING for row in foreign) / max(1, len(foreign)), 3),
+        "not_billing_called_billing": round(
+            sum(row.guess is not Bucket.NOT_BILLING for row in foreign) / max(1, len(foreign)), 3
+        ),
         "calibration_error": round(calibration_error(scored), 3),
         "accuracy_at_coverage": {share: round(value, 3) for share, value in coverage(scored).items()},
         "abstained": f"{sum(abstained)}/{len(abstained)}",
@@ -134,7 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("file", type=Path)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-    parser.add_argument("--errors", action="store_true", help="list the tickets that were read otherwise (open sets only)")
+    parser.add_argument(
+        "--errors", action="store_true", help="list the tickets that were read otherwise (open sets only)"
+    )
     chosen = parser.parse_args(arguments)
     scored, abstained = rows(chosen.file)
     figures = report(scored, abstained)
@@ -144,7 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.writelines(f"{name:28} {value}\n" for name, value in figures.items())
     if chosen.errors:
         wrong = [row for row in scored if row.gold != row.guess]
-        sys.stdout.writelines(f"{row.ticket} {row.language} {row.gold.value} -> {row.guess.value} {row.sure:.2f}\n" for row in wrong)
+        sys.stdout.writelines(
+            f"{row.ticket} {row.language} {row.gold.value} -> {row.guess.value} {row.sure:.2f}\n" for row in wrong
+        )
     return 0
 
 

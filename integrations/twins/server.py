@@ -348,10 +348,11 @@ class _Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers or not length.isdigit() or int(length) > BODY_LIMIT:
             return None
         body = self.rfile.read(int(length))
-        path, _, query_text = self.path.partition("?")  # urlsplit would read //x as a host
+        target = self.requestline.split()[1]  # self.path has lost a leading slash, urlsplit would read //x as a host
+        path, _, query_text = target.partition("?")
         headers = {name.lower(): value for name, value in self.headers.items()}
         query = parse_qsl(query_text, keep_blank_values=True)
-        return Request(self.command, unquote(path), query, headers, body, self.path)
+        return Request(self.command, unquote(path), query, headers, body, target)
 
     def _exchange(self, twin: Twin, request: Request) -> None:
         struck, number = twin.faults.strike(request.method, request.path), twin.fresh_number()

@@ -255,7 +255,13 @@ def payment_intent(id: str = "pi_A", status: str = "succeeded", created: str | d
 
 
 def checkout_session(id: str = "cs_A", status: str = "open", created: str | datetime = "2026-11-21", **fields: Any):
-    opening: dict[str, Any] = {"customer": "cus_A", "payment_status": "unpaid", "amount_total": 2900, "currency": "usd"}
+    opening: dict[str, Any] = {
+        "customer": "cus_A",
+        "email": MAYA,
+        "payment_status": "unpaid",
+        "amount_total": 2900,
+        "currency": "usd",
+    }
     return CheckoutSession(id=id, status=status, created=at(created), **(opening | fields))
 
 

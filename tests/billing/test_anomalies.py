@@ -120,6 +120,12 @@ def test_a_guests_checkout_is_something():
     assert found == {"checkout_abandoned": ["cs_A"]}
 
 
+@pytest.mark.parametrize("email", ["sam@else.example", None])
+def test_a_strangers_guest_checkout_is_not_looked_at(email):
+    paid = {"status": "complete", "payment_status": "paid", "payment_intent": "pi_A", "email": email}
+    assert anomalies(snapshot(checkout_session(customer=None, **paid), charge(customer=None))) == {"no_customer": []}
+
+
 @pytest.mark.parametrize(("livemode", "word"), [(True, "test"), (False, "live")])
 def test_an_id_of_the_other_mode_is_said(livemode, word):
     world = snapshot(Hint(object="sub_T", found=False, wrong_mode=True), livemode=livemode)

@@ -89,7 +89,9 @@ def test_different_owners_are_named_and_are_no_duplicates(one, other, code):
 
 
 def test_one_owner_or_none_is_not_separate():
-    found = anomalies(subscription(metadata={"org": "a"}), subscription(**SECOND), subscription(id="sub_C", price=ULTRA))
+    found = anomalies(
+        subscription(metadata={"org": "a"}), subscription(**SECOND), subscription(id="sub_C", price=ULTRA)
+    )
     assert "separate_workspaces" not in found
 
 
@@ -238,6 +240,13 @@ def test_a_payment_after_the_end_names_charge_and_invoice(end):
 def test_a_payment_before_the_end_is_none_of_these(end):
     found = anomalies(subscription(**end), invoice(**LATE), charge("ch_L", created="2026-11-10"))
     assert "charged_after_cancellation" not in found
+
+
+def test_an_end_that_is_right_now_has_taken_effect():
+    ended = subscription(cancel_at=NOW - timedelta(minutes=5))
+    assert "charged_after_cancellation" in anomalies(
+        ended, invoice(created=NOW, id="in_L"), charge("ch_L", created=NOW)
+    )
 
 
 def test_the_last_usage_may_be_billed_after_the_end():

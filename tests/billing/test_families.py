@@ -248,6 +248,14 @@ def test_a_shared_or_missing_name_raises_no_doubt(name):
     assert group.doubts == ()
 
 
+@pytest.mark.parametrize(("started", "doubts"), [("2026-07-14", ()), ("2026-07-13", ("far_apart",))])
+def test_more_than_sixty_days_between_them_are_far_apart(started, doubts):
+    first, second = subscription(created=started), subscription(id="sub_B", created="2026-09-12")
+    periods = [paid_period(second, "2026-09-12"), paid_period(second, "2026-10-12")]
+    (group,) = duplicate_groups(snapshot(customer(), first, second, periods), POLICY)
+    assert group.doubts == doubts
+
+
 # --- monthly amount -----------------------------------------------------------------------------------------------
 
 

@@ -87,6 +87,16 @@ def test_a_customer_found_by_an_id_with_the_same_address_is_the_requesters():
     assert (found.level, found.candidates) == (Level.VERIFIED, ("cus_B",))
 
 
+def test_a_customer_with_the_same_address_that_could_not_be_read_is_still_the_requesters():
+    found = identify(ticket(), snapshot(theirs(same_email=True)))
+    assert (found.level, found.candidates, found.chosen) == (Level.MATCHED, ("cus_X",), "cus_X")
+
+
+def test_the_readers_word_does_not_make_a_look_alike_equal():
+    alike = customer(id="cus_X", email="m\u0430ya@oliva.example")
+    assert identify(ticket(), snapshot(alike, theirs(same_email=True))).level is Level.MISMATCH
+
+
 @pytest.mark.parametrize(
     ("email", "hints", "note"),
     [
@@ -255,7 +265,8 @@ def test_only_what_was_found_at_somebody_else_is_foreign(hint, foreign):
     assert foreign_hints(ticket(), world, identify(ticket(), world)) == ((hint,) if foreign else ())
 
 
-def test_what_the_operator_names_is_not_foreign():
-    operator = ticket(requester={"named_by_operator": True})
-    world = ordinary(theirs())
-    assert foreign_hints(operator, world, identify(operator, world)) == ()
+def test_what_the_operator_names_is_not_foreign_and_the_rest_of_the_text_is():
+    operator = ticket(email=None, requester={"named_by_operator": True})
+    mine, other = theirs(object="sub_A", customer="cus_A"), theirs()
+    world = ordinary(mine, other)
+    assert foreign_hints(operator, world, identify(operator, world)) == (other,)

@@ -131,7 +131,7 @@ def post_a_ticket() -> None:
 
 
 def test_no_canary_reaches_sentry_when_a_request_fails(stream: io.StringIO) -> None:
-    set_up(stream, sentry_dsn="http://k@127.0.0.1:9/1")
+    set_up(stream, sentry_dsn="https://key@sentry.invalid/1")
     post_a_ticket()
     sentry_sdk.flush()
     wire = "\n".join(Captured.sent)
@@ -159,7 +159,7 @@ def test_no_canary_reaches_the_log_when_a_request_fails(stream: io.StringIO) -> 
 
 
 def test_our_trace_headers_are_not_sent_to_anybody(stream: io.StringIO) -> None:
-    set_up(stream, sentry_dsn="http://k@127.0.0.1:9/1")
+    set_up(stream, sentry_dsn="https://key@sentry.invalid/1")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         heads: list[bytes] = []
 
@@ -179,7 +179,7 @@ def test_our_trace_headers_are_not_sent_to_anybody(stream: io.StringIO) -> None:
 
 
 def test_transactions_are_not_sent(stream: io.StringIO) -> None:
-    set_up(stream, sentry_dsn="http://k@127.0.0.1:9/1")
+    set_up(stream, sentry_dsn="https://key@sentry.invalid/1")
     with sentry_sdk.start_transaction(name=CANARIES["email"], sampled=True):
         pass
     sentry_sdk.flush()
@@ -214,7 +214,7 @@ def test_an_event_that_is_all_canaries_comes_out_empty() -> None:
 
 
 def test_our_own_error_is_reported_with_its_code_and_service(stream: io.StringIO) -> None:
-    set_up(stream, sentry_dsn="http://k@127.0.0.1:9/1")
+    set_up(stream, sentry_dsn="https://key@sentry.invalid/1")
     try:
         raise Forbidden(service="stripe", method="GET", path="/v1/charges", status=403, code="no_access")
     except Forbidden:

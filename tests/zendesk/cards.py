@@ -117,9 +117,9 @@ def duplicate() -> Card:
         },
         "follow_up": {
             "locale": "en", "english": None, "body":
-            "Hi Maya,\n\nYou’re right, and I’m sorry. A second Pro subscription was started on 12 November, so you were "
-            "charged twice.\n\nI’ve refunded $29.00 to your Visa ending 4242 (5 to 10 business days) and stopped the "
-            "second subscription. Your original plan carries on unchanged.\n\nYou can check both here: {portal link}",
+            "Hi Maya,\n\nYou’re right, and I’m sorry. A second Pro subscription was started on 12 November, so "
+            "you were charged twice.\n\nI’ve refunded $29.00 to your Visa ending 4242 (5 to 10 business days) and "
+            "stopped the second subscription. Your original plan carries on unchanged.\n\nYou can check both: {link}",
         },
         "product_gap": {
             "kind": "no_duplicate_guard", "title": "Checkout lets an active subscriber buy the same plan again",
@@ -162,8 +162,8 @@ def failed_payment() -> Card:
             ],
             "payment_method": {"type": "card", "brand": "mastercard", "last4": "0341", "exp_month": 10,
                                "exp_year": 2026},
-            "anomalies": [{"code": "card_expired", "objects": ["in_9"], "says": "Three declines: expired card. Next try "
-                           "is 26 Nov, and it will fail again with this card."}],
+            "anomalies": [{"code": "card_expired", "objects": ["in_9"], "says": "Three declines: expired card. Next "
+                           "try is 26 Nov, and it will fail again with this card."}],
         },
         decision={"bucket": "failed_payment", "headline": "Card expired, invoice unpaid", "for": [
             {"says": "Decline code is “expired card”, three times", "weight": 2.5, "source": "stripe", "quote": None},
@@ -344,8 +344,7 @@ def unknown_step() -> Card:
 
 
 def skipped() -> Card:
-    card = approved(_states("done", "done", "skipped", "done", "done"), "done", finished_at=NOW.isoformat())
-    return card
+    return approved(_states("done", "done", "skipped", "done", "done"), "done", finished_at=NOW.isoformat())
 
 
 def waiting_second() -> Card:
@@ -409,7 +408,7 @@ def busy() -> Card:
     subs[3] |= {"ended_at": "2026-11-04T09:00:00Z", "current_period_end": "2026-11-04T09:00:00Z"}
     subs[0] |= {"cancel_at_period_end": True}
     subs[5] |= {"interval": "month", "interval_count": 3, "currency": "jpy", "amount": 2900}
-    card = merged(duplicate(), billing_state={
+    return merged(duplicate(), billing_state={
         "subscriptions": subs,
         "charges": [
             charge("ch_1", "2026-10-11T09:00:00Z", "sub_b3"), charge("ch_2", "2026-11-21T09:00:00Z", "sub_b0",
@@ -420,13 +419,12 @@ def busy() -> Card:
         "refunds": [{"id": "re_1", "charge": "ch_1", "amount": 2900, "currency": "usd", "status": "succeeded",
                      "created": "2026-10-20T09:00:00Z"}],
     })  # fmt: skip
-    return card
 
 
 def one_off() -> Card:
     """No subscription, two one-off payments."""
-    return merged(duplicate(), billing_state={"subscriptions": [], "charges": [
-        charge("ch_1", "2026-11-11T09:00:00Z", None), charge("ch_2", "2026-11-11T09:30:00Z", None, affected=True)]})  # fmt: skip
+    twice = [charge("ch_1", "2026-11-11T09:00:00Z", None), charge("ch_2", "2026-11-11T09:30:00Z", None, affected=True)]
+    return merged(duplicate(), billing_state={"subscriptions": [], "charges": twice})
 
 
 def bare() -> Card:
@@ -462,6 +460,12 @@ def hostile_run() -> Card:
         row["says"] = HOSTILE
         row["receipt"] = {"object": HOSTILE, "at": HOSTILE, "says": HOSTILE}
     card["approval"]["reply"]["body"] = HOSTILE
+    return card
+
+
+def hostile_run_of_mine() -> Card:
+    card = hostile_run()
+    card["approval"] |= {"by": "Ana Ruiz", "by_id": 7}
     return card
 
 

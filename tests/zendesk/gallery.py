@@ -1,4 +1,4 @@
-"""How does every state of the card look? `python tests/zendesk/gallery.py OUT_DIR [NAME...]` writes HTML and pictures."""
+"""How does every state look? `python tests/zendesk/gallery.py OUT_DIR [NAME...]` writes HTML and pictures."""
 
 from __future__ import annotations
 

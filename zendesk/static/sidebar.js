@@ -16,7 +16,12 @@
   const read = paths => client ? client.get(paths).catch(() => ({})) : Promise.resolve({});
   const scheme = name => { if (name === 'light' || name === 'dark') root.dataset.scheme = name; };
   const load = () => htmx.ajax('GET', `/api/tickets/${ticket}/card?view=glance`, { target: '#card', swap: 'outerHTML' });
-  const offline = on => { byId('offline').hidden = !on; fit(); };
+  const offline = text => {
+    byId('offline').hidden = !text;
+    byId('offline').lastElementChild.textContent = text;
+    say(text);
+    fit();
+  };
 
   // In review the card is taller than the panel: bound the frame, so that the approve bar can stick to its bottom edge.
   const fit = () => {
@@ -104,11 +109,15 @@
   document.addEventListener('htmx:config:request', event => Object.assign(event.detail.ctx.request.headers, headers()));
   document.addEventListener('htmx:before:swap', event => {
     const type = event.detail.ctx.response?.headers.get('Content-Type') || '';
-    if (!type.startsWith('text/html')) { event.preventDefault(); offline(true); say(boot.texts.offline); }
+    if (type.startsWith('text/html')) return;
+    event.preventDefault();
+    let message = '';
+    try { message = JSON.parse(event.detail.ctx.text).error.message; } catch { /* not our answer: a proxy's page */ }
+    offline(message || boot.texts.offline);
   });
-  document.addEventListener('htmx:error', () => { offline(true); say(boot.texts.offline); });
+  document.addEventListener('htmx:error', () => offline(boot.texts.offline));
   document.addEventListener('htmx:after:swap', event => {
-    offline(false);
+    offline('');
     swapped(event.detail.ctx.sourceElement?.id !== 'card' || event.detail.ctx.request?.method === 'POST');
   });
 

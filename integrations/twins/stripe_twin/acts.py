@@ -74,11 +74,7 @@ def line(
         period={"start": start, "end": end},
     )
     if price is not None:
-        made["pricing"] = {
-            "type": "price_details",
-            "unit_amount_decimal": price["unit_amount_decimal"],
-            "price_details": {"price": price["id"], "product": price["product"]},
-        }
+        made["pricing"] = pricing_of(price)
     if item is not None:
         details = {
             **empty_branch("line_item", "parent", "subscription_item_details"),
@@ -87,13 +83,19 @@ def line(
             "subscription_item": item["id"],
             "invoice_item": invoice_item,
         }
-        made["parent"] = {
-            **empty_branch("line_item", "parent"),
-            "type": "subscription_item_details",
-            "subscription_item_details": details,
-        }
+        whole = {**empty_branch("line_item", "parent"), "type": "subscription_item_details"}
+        made["parent"] = {**whole, "subscription_item_details": details}
         made["subscription"] = item["subscription"]
     return made
+
+
+def pricing_of(price: Obj) -> Obj:
+    """How a line or a pending item names its price."""
+    return {
+        "type": "price_details",
+        "unit_amount_decimal": price["unit_amount_decimal"],
+        "price_details": {"price": price["id"], "product": price["product"]},
+    }
 
 
 def item_line(maker: Maker, item: Obj, start: int, end: int) -> Obj:
@@ -144,20 +146,17 @@ def build_invoice(
     )
     made |= fields
     if subscription is not None:
-        details = {
-            **empty_branch("invoice", "parent", "subscription_details"),
-            "subscription": subscription,
-            "metadata": {},
-        }
-        made["parent"] = {
-            **empty_branch("invoice", "parent"),
-            "type": "subscription_details",
-            "subscription_details": details,
-        }
+        made["parent"] = _parent(subscription)
     for one in lines:
         one["invoice"] = made["id"]
     made["lines"] = list_of(list(lines), f"/v1/invoices/{made['id']}/lines")
     return made
+
+
+def _parent(subscription: str) -> Obj:
+    details = {**empty_branch("invoice", "parent", "subscription_details"), "subscription": subscription}
+    whole = {**empty_branch("invoice", "parent"), "type": "subscription_details"}
+    return {**whole, "subscription_details": {**details, "metadata": {}}}
 
 
 def finalize(maker: Maker, invoice: Obj, at: int) -> None:
@@ -227,15 +226,6 @@ def new_charge(
 ) -> Obj:
     """A charge, and what it makes of its intent. `decline` is a decline code of the issuer."""
     paid = decline is None
-    outcome = {
-        **empty_branch("charge", "outcome"),
-        "type": "authorized" if paid else "issuer_declined",
-        "network_status": "approved_by_network" if paid else "declined_by_network",
-        "risk_level": "normal",
-        "reason": decline,
-        "advice_code": advice,
-        "seller_message": "Payment complete." if paid else "The bank declined the payment.",
-    }
     made = maker.new(
         "charge",
         id=id or maker.store.fresh_id("charge", maker.live),
@@ -246,7 +236,7 @@ def new_charge(
         paid=paid,
         amount_captured=amount if paid else 0,
         status="succeeded" if paid else "failed",
-        outcome=outcome,
+        outcome=_outcome(decline, advice),
         customer=ident(customer),
         payment_intent=ident(intent),
         payment_method=ident(method),
@@ -254,17 +244,26 @@ def new_charge(
     )
     made["billing_details"] |= {"email": customer and customer["email"], "name": customer and customer["name"]}
     made["receipt_url"] = f"https://pay.stripe.test/receipts/{made['id']}" if paid else None
-    made["balance_transaction"] = None
     if decline is not None:
         made |= {"failure_code": failure_code(decline), "failure_message": "Your card was declined."}
     if intent is not None:
-        intent |= {
-            "latest_charge": made["id"],
-            "status": "succeeded" if paid else "requires_payment_method",
-            "amount_received": amount if paid else 0,
-        }
+        intent |= {"latest_charge": made["id"], "amount_received": amount if paid else 0}
+        intent["status"] = "succeeded" if paid else "requires_payment_method"
         intent["last_payment_error"] = None if paid else payment_error(made, decline, advice, method)
     return made
+
+
+def _outcome(decline: str | None, advice: str | None) -> Obj:
+    paid = decline is None
+    return {
+        **empty_branch("charge", "outcome"),
+        "type": "authorized" if paid else "issuer_declined",
+        "network_status": "approved_by_network" if paid else "declined_by_network",
+        "risk_level": "normal",
+        "reason": decline,
+        "advice_code": advice,
+        "seller_message": "Payment complete." if paid else "The bank declined the payment.",
+    }
 
 
 def default_method(owner: Obj | None) -> str | None:

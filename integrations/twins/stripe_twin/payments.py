@@ -49,13 +49,7 @@ def collect(call: Call, invoice: Obj, wanted: str | None) -> Refusal | None:
     invoice["attempt_count"] += 1
     if call.store.directive(method["id"], "requires_action"):
         intent |= {"status": "requires_action", "payment_method": method["id"]}
-        return Refusal(
-            402,
-            "This payment requires additional user action before it can be completed successfully.",
-            kind="card_error",
-            code="invoice_payment_intent_requires_action",
-            payment_intent=dict(intent),
-        )
+        return _asks_customer(intent)
     decline = _decline(call, method)
     advice = call.store.directive(method["id"], "advice")
     charge = acts.new_charge(
@@ -101,6 +95,16 @@ def _decline(call: Call, method: Obj) -> str | None:
     card = method.get("card")
     expired = card is not None and (card["exp_year"], card["exp_month"]) < (today.year, today.month)
     return "expired_card" if expired else None
+
+
+def _asks_customer(intent: Obj) -> Refusal:
+    return Refusal(
+        402,
+        "This payment requires additional user action before it can be completed successfully.",
+        kind="card_error",
+        code="invoice_payment_intent_requires_action",
+        payment_intent=dict(intent),
+    )
 
 
 def _declined(charge: Obj, decline: str, advice: str | None, intent: Obj) -> Refusal:

@@ -79,17 +79,7 @@ def _build(call: Call) -> Obj:
     amount, lines = _lines(call, invoice)
     pre = min(amount, int(invoice["amount_remaining"]))
     post = amount - pre
-    back = sum(int(call.params.get(name, 0)) for name in ("refund_amount", "credit_amount", "out_of_band_amount"))
-    if back != post:
-        raise Refusal(
-            400,
-            f"The sum of credit amount, refund amount and out of band amount ({back}) must equal the "
-            f"post payment amount ({post}).",
-        )
-    if post > _creditable(call, invoice):
-        raise Refusal(
-            400, f"The credit note exceeds what may still be credited ({_creditable(call, invoice)}).", param="amount"
-        )
+    _check_post(call, invoice, post)
     number = len(call.where("credit_note", invoice=invoice["id"])) + 1
     made = call.unsaved(
         "credit_note",
@@ -114,6 +104,17 @@ def _build(call: Call) -> Obj:
     made["pdf"] = f"https://pay.stripe.test/credit_notes/{made['id']}/pdf"
     made["lines"] = list_of(lines, f"/v1/credit_notes/{made['id']}/lines")
     return made
+
+
+def _check_post(call: Call, invoice: Obj, post: int) -> None:
+    """The three ways to give back must add up to what was paid too much, and not exceed what is left."""
+    back = sum(int(call.params.get(name, 0)) for name in ("refund_amount", "credit_amount", "out_of_band_amount"))
+    if back != post:
+        message = f"The sum of credit amount, refund amount and out of band amount ({back}) must equal the post payment"
+        raise Refusal(400, f"{message} amount ({post}).")
+    left = _creditable(call, invoice)
+    if post > left:
+        raise Refusal(400, f"The credit note exceeds what may still be credited ({left}).", param="amount")
 
 
 def _creditable(call: Call, invoice: Obj) -> int:

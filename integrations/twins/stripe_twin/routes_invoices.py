@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from integrations.twins.stripe_twin import acts, seats
 from integrations.twins.stripe_twin.payments import collect, recover
-from integrations.twins.stripe_twin.refusals import Refusal, invalid
+from integrations.twins.stripe_twin.refusals import Refusal, invalid, not_modelled
 from integrations.twins.stripe_twin.response_types import Obj, empty_branch
 from integrations.twins.stripe_twin.routes_customers import living
 from integrations.twins.stripe_twin.routing import Call, route
@@ -63,13 +63,7 @@ def preview_invoice(call: Call) -> Obj:
     """The next bill: pending items, prorations of the proposed change, the next period. Writes nothing."""
     details = call.params.get("subscription_details", {})
     if unknown := set(details) - PREVIEW_DETAILS:
-        raise Refusal(
-            501,
-            f"the Stripe twin does not model subscription_details[{min(unknown)}]",
-            kind="twin_error",
-            code="not_modelled",
-            stored=False,
-        )
+        raise not_modelled(f"subscription_details[{min(unknown)}]")
     bound = (
         call.get("subscription", call.params["subscription"], "subscription")
         if ("subscription" in call.params)

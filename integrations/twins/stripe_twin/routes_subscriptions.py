@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from integrations.twins.stripe_twin import seats
 from integrations.twins.stripe_twin.payments import collect
-from integrations.twins.stripe_twin.refusals import Refusal, invalid, missing
+from integrations.twins.stripe_twin.refusals import Refusal, invalid, missing, not_modelled
 from integrations.twins.stripe_twin.response_types import Obj, empty_branch
 from integrations.twins.stripe_twin.routing import Call, route
 from integrations.twins.stripe_twin.store import in_range
@@ -103,6 +103,10 @@ def _check_update(call: Call, made: Obj) -> None:
     at = given.get("cancel_at")
     if isinstance(at, int) and at <= call.now:
         raise invalid("The `cancel_at` timestamp must be in the future.", param="cancel_at")
+    if at == "max_billed_until":
+        raise not_modelled("cancel_at=max_billed_until")
+    if "items" in given:
+        seats.planned(call, made, given["items"])  # refuses before anything has changed
     if given.get("default_payment_method"):
         call.get("payment_method", given["default_payment_method"], "default_payment_method")
 

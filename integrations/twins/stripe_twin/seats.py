@@ -9,7 +9,7 @@ from typing import Any
 
 from integrations.twins.stripe_twin import acts
 from integrations.twins.stripe_twin.payments import collect
-from integrations.twins.stripe_twin.refusals import Refusal, invalid, missing
+from integrations.twins.stripe_twin.refusals import Refusal, invalid, missing, not_modelled
 from integrations.twins.stripe_twin.response_types import Obj, empty_branch
 from integrations.twins.stripe_twin.routing import Call
 
@@ -47,32 +47,14 @@ def planned(call: Call, made: Obj, wanted: list[Obj]) -> list[tuple[Obj, int, in
     known = {item["id"]: item for item in made["items"]["data"]}
     for number, given in enumerate(wanted):
         if "id" not in given:
-            raise Refusal(
-                501,
-                "the Stripe twin does not model adding subscription items",
-                kind="twin_error",
-                code="not_modelled",
-                stored=False,
-            )
+            raise not_modelled("adding subscription items")
         if extra := set(given) - {"id", "quantity", "deleted", "price"}:
-            raise Refusal(
-                501,
-                f"the Stripe twin does not model items[{number}][{min(extra)}]",
-                kind="twin_error",
-                code="not_modelled",
-                stored=False,
-            )
+            raise not_modelled(f"items[{number}][{min(extra)}]")
         item = known.get(given["id"])
         if item is None:
             raise missing("subscription_item", given["id"], f"items[{number}][id]")
         if given.get("price", item["price"]["id"]) != item["price"]["id"]:
-            raise Refusal(
-                501,
-                "the Stripe twin does not model price changes",
-                kind="twin_error",
-                code="not_modelled",
-                stored=False,
-            )
+            raise not_modelled("price changes of a subscription item")
         after = 0 if given.get("deleted") else given.get("quantity", item["quantity"])
         if after < 0:
             raise invalid("Invalid non-negative integer", param=f"items[{number}][quantity]")
@@ -105,12 +87,6 @@ def pending_item(call: Call, made: Obj, item: Obj, amount: int, quantity: int, a
         "subscription": made["id"],
         "subscription_item": item["id"],
     }
-    price = item["price"]
-    pricing = {
-        "type": "price_details",
-        "unit_amount_decimal": price["unit_amount_decimal"],
-        "price_details": {"price": price["id"], "product": price["product"]},
-    }
     return call.new(
         "invoiceitem",
         customer=made["customer"],
@@ -123,7 +99,7 @@ def pending_item(call: Call, made: Obj, item: Obj, amount: int, quantity: int, a
         description=words,
         metadata={},
         parent={"type": "subscription_details", "subscription_details": details},
-        pricing=pricing,
+        pricing=acts.pricing_of(item["price"]),
         period={"start": at, "end": item["current_period_end"]},
     )
 

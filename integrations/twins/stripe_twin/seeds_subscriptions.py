@@ -70,9 +70,7 @@ class SubscriptionBuilder:
         start = self.now if created is None else unix(created)
         paid_from = start if trial_end is None else unix(trial_end)
         made = self._empty_subscription(owner, sold, status, start, id)
-        made["payment_settings"] = None
-        if trial_end is not None:
-            made |= {"trial_start": start, "trial_end": paid_from}
+        made |= {} if trial_end is None else {"trial_start": start, "trial_end": paid_from}
         begun = 0 if status == "trialing" else self._periods(sold, paid_from, paid_periods, status)
         bounds = self._bounds(sold, start, paid_from, begun)
         item = acts.new_item(self, made["id"], sold, quantity, *bounds)
@@ -82,10 +80,8 @@ class SubscriptionBuilder:
         if payment_method is not None and method is not None:
             made["default_payment_method"] = method["id"]
         for number in range(begun):
-            failed = status in UNPAID and number == begun - 1
-            self._period_invoice(
-                owner, made, item, sold, paid_from, number, method, decline=decline if failed else None, advice=advice
-            )
+            lost = decline if status in UNPAID and number == begun - 1 else None
+            self._period_invoice(owner, made, item, sold, paid_from, number, method, decline=lost, advice=advice)
         made |= self._ended(made, status)
         return self._overridden(made, fields)
 

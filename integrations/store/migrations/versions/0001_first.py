@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("ticket_id", sa.BigInteger(), nullable=False),
         sa.Column("customer", sa.String(length=64), nullable=True),
         sa.Column("digest", sa.String(length=80), nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("request_hash", sa.String(length=64), nullable=False),
         sa.Column("agent_id", sa.BigInteger(), nullable=False),
         sa.Column("agent_name", sa.String(length=120), nullable=False),
@@ -34,7 +35,7 @@ def upgrade() -> None:
         sa.Column("created_at", UtcTime(timezone=True), nullable=False),
         sa.Column("finished_at", UtcTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_approval")),
-        sa.UniqueConstraint("ticket_id", "digest", name=op.f("uq_approval_ticket_id_digest")),
+        sa.UniqueConstraint("ticket_id", "digest", "round", name=op.f("uq_approval_ticket_id_digest_round")),
     )
     op.create_table(
         "audit",
@@ -61,6 +62,7 @@ def upgrade() -> None:
         sa.Column("chosen", sa.String(length=64), nullable=True),
         sa.Column("lookup", sa.String(length=320), nullable=True),
         sa.Column("noted", sa.String(length=40), nullable=True),
+        sa.Column("noted_at", UtcTime(timezone=True), nullable=True),
         sa.Column("as_of", UtcTime(timezone=True), nullable=True),
         sa.Column("requested_at", UtcTime(timezone=True), nullable=False),
         sa.Column("updated_at", UtcTime(timezone=True), nullable=False),

@@ -1,0 +1,70 @@
+"""What do we tell the customer? Before the plan is applied in the future tense, after it only what receipts prove."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from billing.decision import Decision
+from billing.plan import Receipt
+from billing.policy import Policy
+from billing.replies import FIELD, LINKS
+from billing.replies.facts import offered, reply_facts
+from billing.replies.rendering import render
+
+_SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*")
+_SESSION = re.compile(r"https?://billing\.stripe\.com/p/session/", re.IGNORECASE)
+_WEB = re.compile(r"https://[^\s<>\"{}]+\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """`english` is what `body` says, when that is not English. `facts` is JSON: all that `final` needs."""
+
+    locale: str
+    body: str
+    english: str | None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def draft(decision: Decision, policy: Policy) -> Reply:
+    """The reply before anything was done. Links stand as `{portal_link}` and so on, see `fill_links`."""
+    facts = reply_facts(decision, policy)
+    language = facts["language"]
+    return Reply(
+        locale=language,
+        body=render(facts, None, language),
+        english=render(facts, None, "en") if language != "en" else None,
+        facts=facts,
+    )
+
+
+def final(facts: Mapping[str, Any], receipts: Sequence[Receipt], policy: Policy, language: str | None = None) -> str:
+    """The reply after: a step without a receipt that proves it is not claimed.
+
+    `language` overrides the facts' own, for the agent's English reading of it.
+    """
+    return render(facts, tuple(receipts), offered(language or facts["language"], policy))
+
+
+def fill_links(body: str, links: Mapping[str, str]) -> str:
+    """Put the links in; a sentence whose link is missing goes away.
+
+    Only https links without spaces are put in, and never a portal session, which opens an account to whoever has it.
+    """
+    usable = {name: link for name, link in links.items() if _WEB.match(link) and not _SESSION.match(link)}
+    lines: list[str] = []
+    for line in body.split("\n"):
+        wanted = {name for name in FIELD.findall(line) if name in LINKS}
+        if wanted - usable.keys():
+            line = " ".join(s for s in _SENTENCE.split(line) if not _lacks(s, usable))
+            if not line.strip():
+                continue
+        lines.append(FIELD.sub(lambda found: usable.get(found[1], found[0]) if found[1] in LINKS else found[0], line))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _lacks(sentence: str, usable: Mapping[str, str]) -> bool:
+    return any(name in LINKS and name not in usable for name in FIELD.findall(sentence))

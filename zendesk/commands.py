@@ -1,0 +1,169 @@
+"""What can an operator ask on the command line? Reads, checks and reports; exit codes of contract section 2."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from billing.handoff import handoff
+
+from billing.decision import Decision, decide
+from billing.evidence import Requester, TicketText
+from billing.identity import Level
+from billing.reading import read_ticket
+from github_issues.filing import ledger
+from integrations.errors import NotFound, OutsideError
+from integrations.store import audit as audit_log
+from integrations.store import deliveries
+from zendesk.card import state_of, to_card
+from zendesk.desk import Desk
+from zendesk.webhook import ask
+
+DONE, NO, USAGE, UPSTREAM, PERSON, MISSING = 0, 1, 2, 3, 4, 5
+MOST_TEXT = 64 * 1024
+
+
+class Stop(click.ClickException):
+    """One line on stderr and an exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.exit_code = code
+
+
+@click.command(help="Read one customer or ticket and show the handoff. Never writes anywhere.")
+@click.option("--email", help="the customer's e-mail address")
+@click.option("--customer", help="a Stripe customer, cus_…")
+@click.option("--subscription", help="a Stripe subscription, sub_…")
+@click.option("--invoice", help="a Stripe invoice, in_…")
+@click.option("--charge", help="a Stripe charge, ch_…")
+@click.option("--github", help="a GitHub login that customers carry as metadata")
+@click.option("--ticket", type=click.IntRange(1, 2**63 - 1), help="a Zendesk ticket")
+@click.option("--text", type=click.File("r", encoding="utf-8"), help="what the customer wrote: a file, or - for stdin")
+@click.option("--at", "at", help="now, for the decision: 2026-11-22 or 2026-11-22T10:00:00Z")
+@click.option("--json", "as_json", is_flag=True, help="print the card as JSON")
+@click.pass_obj
+def diagnose(desk_of: Callable[[], Desk], /, text: Any, at: str | None, as_json: bool, **who: Any) -> None:
+    named = {name: value for name, value in who.items() if value is not None}
+    if len(named) != 1:
+        raise Stop(
+            "Name exactly one of --email, --customer, --subscription, --invoice, --charge, --github, --ticket.", USAGE
+        )
+    desk = desk_of()
+    now = _moment(at) if at else desk.now()
+    written = text.read(MOST_TEXT) if text else None
+    try:
+        decision = _decide(desk, named, written, now)
+    except NotFound as error:
+        raise Stop(f"{error.service.capitalize()} has nothing under that name.", MISSING) from error
+    except OutsideError as error:
+        raise Stop(
+            f"{error.service.capitalize()} did not answer: {error.kind}. Nothing was changed.", UPSTREAM
+        ) from error
+    if as_json:
+        click.echo(json.dumps(_card(desk, decision), indent=2, ensure_ascii=False, default=str))
+    else:
+        click.echo(handoff(decision, desk.policy).text())
+    sys.exit(_exit_code(decision))
+
+
+def _decide(desk: Desk, named: Mapping[str, Any], written: str | None, now: datetime) -> Decision:
+    if "ticket" in named:
+        return _decide_ticket(desk, named["ticket"], written, now)
+    email = named.get("email")
+    requester = Requester(email=email, named_by_operator=True)
+    evidence = read_ticket(TicketText(subject="", body=written or ""), requester, None)
+    lookup = None if email else str(next(iter(named.values())))
+    return decide(evidence, desk.reader.snapshot(evidence, now=now, lookup=lookup), desk.policy)
+
+
+def _decide_ticket(desk: Desk, ticket_id: int, written: str | None, now: datetime) -> Decision:
+    from zendesk.tickets import read_request
+
+    _, text, requester = read_request(desk.zendesk, ticket_id)
+    if written is not None:
+        text = TicketText(subject=text.subject, body=written, channel=text.channel, headers=text.headers)
+    evidence = read_ticket(text, requester, ticket_id)
+    return decide(evidence, desk.reader.snapshot(evidence, now=now), desk.policy)
+
+
+def _card(desk: Desk, decision: Decision) -> dict[str, Any]:
+    repository = desk.filing.repository(decision.gap) if desk.filing and decision.gap else None
+    return to_card(decision, desk.policy, repository=repository)
+
+
+def _exit_code(decision: Decision) -> int:
+    if decision.identity.level is Level.UNKNOWN and not decision.snapshot.customers:
+        return MISSING
+    return PERSON if state_of(decision) == "needs_human" else DONE
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Stop("--at is no time. Write 2026-11-22 or 2026-11-22T10:00:00Z.", USAGE) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@click.command(help="Show the product-gap ledger.")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@click.pass_obj
+def gaps(desk_of: Callable[[], Desk], as_json: bool) -> None:
+    with desk_of().engine.connect() as connection:
+        rows = ledger(connection)
+    if as_json:
+        click.echo(json.dumps({"gaps": rows}, indent=2, default=str))
+        return
+    if not rows:
+        click.echo("No gap was filed yet. One is counted each time a plan with a gap is approved.")
+    for row in rows:
+        issue = (
+            f"{row['repository']}#{row['issue']['number']}" if row["issue"] else f"{row['repository']}, no issue yet"
+        )
+        click.echo(f"{row['kind'][:40]:<40} {row['tickets']:>4} tickets  {issue}"[:80])
+
+
+@click.group(help="Check or export the audit chain.")
+def audit() -> None:
+    """The append-only record of who did what."""
+
+
+@audit.command(help="Check the chain; names the first broken entry.")
+@click.pass_obj
+def verify(desk_of: Callable[[], Desk]) -> None:
+    with desk_of().engine.connect() as connection:
+        broken = audit_log.first_broken(connection)
+        count = sum(1 for _ in audit_log.entries(connection)) if broken is None else 0
+    if broken is not None:
+        raise Stop(f"The audit chain is broken at entry {broken}.", NO)
+    click.echo(f"{count} entries, chain whole.")
+
+
+@audit.command(help="Print every entry as one JSON document a line.")
+@click.pass_obj
+def export(desk_of: Callable[[], Desk]) -> None:
+    with desk_of().engine.connect() as connection:
+        for entry in audit_log.entries(connection):
+            document = {
+                "number": entry.number, "at": entry.at.isoformat(), "actor": entry.actor, "event": entry.event,
+                "ticket_id": entry.ticket_id, "body": entry.body, "previous": entry.previous, "hash": entry.hash,
+            }  # fmt: skip
+            click.echo(json.dumps(document))
+
+
+@click.command(help="Handle a stored webhook delivery again.")
+@click.argument("delivery_id")
+@click.pass_obj
+def replay(desk_of: Callable[[], Desk], delivery_id: str) -> None:
+    desk = desk_of()
+    with desk.engine.begin() as connection:
+        found = deliveries.find(connection, delivery_id)
+        if found is None or found["ticket_id"] is None:
+            raise Stop("There is no such delivery.", MISSING)
+        ask(desk, connection, found["ticket_id"])
+    click.echo(f"Ticket {found['ticket_id']} is read again.")

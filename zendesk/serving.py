@@ -1,0 +1,86 @@
+"""How is the web process served and stopped? waitress with hard limits, and a stop that finishes what it began."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from waitress.server import create_server
+from waitress.wasyncore import dispatcher
+
+DRAIN_SECONDS = 12.0
+
+
+class PortTaken(Exception):
+    """Somebody else listens at the address; the text is one sentence."""
+
+
+class InFlight:
+    """Counts requests that are being answered, so that a stop can wait for them."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
+        self._app, self._lock, self.running = app, threading.Lock(), 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        with self._lock:
+            self.running += 1
+        try:
+            return list(self._app(environ, start_response))
+        finally:
+            with self._lock:
+                self.running -= 1
+
+
+def serve(
+    app: Callable[..., Iterable[bytes]], host: str, port: int, threads: int, *, on_stop: Callable[[], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT; then stop accepting, finish what runs, call `on_stop`, and leave.
+
+    Raises PortTaken before anything was served.
+    """
+    counted = InFlight(app)
+    try:
+        server = create_server(
+            counted, host=host, port=port, threads=threads, connection_limit=1000, channel_timeout=20,
+            max_request_body_size=1024 * 1024 + 4096, max_request_header_size=32 * 1024, ident="billing-desk",
+            clear_untrusted_proxy_headers=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise PortTaken(
+            f"{host}:{port} is taken or not ours. Stop what listens there, or choose another --port."
+        ) from error
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: object) -> None:
+        if not stopping.is_set():
+            stopping.set()
+            dispatcher.close(server)  # the listening socket only: answers still need the server's trigger
+            threading.Thread(target=_leave, args=(counted, on_stop), daemon=True).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    server.run()
+    while stopping.is_set():
+        time.sleep(1.0)  # the leaving thread ends the process
+
+
+def _leave(counted: InFlight, on_stop: Callable[[], None]) -> None:
+    end = time.monotonic() + DRAIN_SECONDS
+    while counted.running and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.2)  # the last answer's bytes
+    on_stop()
+    # The engine's threads are not daemons and would keep the process alive (design/engine.md, finding 3).
+    os._exit(0)
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
