@@ -19,8 +19,7 @@ import click
 import sqlalchemy as sa
 from flask import Flask
 
-from billing.policy import Policy
-from billing.policy_file import PolicyError, parse
+from billing.policy import Policy, PolicyError, parse
 from github_issues.filing import Filing
 from integrations import jobs, telemetry
 from integrations.errors import OutsideError
@@ -31,7 +30,7 @@ from integrations.store import database
 from integrations.stripe_executor import StripeExecutor
 from integrations.stripe_reader import StripeReader
 from integrations.zendesk_client import ZendeskClient
-from integrations.zendesk_wire import ApiToken, OAuthClient
+from integrations.zendesk_wire import SCOPES, ApiToken, OAuthClient
 from zendesk import sidebar, webhook
 from zendesk.agents import Agents
 from zendesk.applying import Applying
@@ -127,7 +126,10 @@ def zendesk_client(settings: Settings) -> ZendeskClient:
     door = Door("zendesk", base, total_seconds=10.0, concurrency=8, rate_per_second=6, burst=30)
     if settings.zendesk_oauth_client_id:
         credentials: OAuthClient | ApiToken = OAuthClient(
-            client_id=settings.zendesk_oauth_client_id, client_secret=settings.zendesk_oauth_client_secret
+            client_id=settings.zendesk_oauth_client_id,
+            client_secret=settings.zendesk_oauth_client_secret,
+            # the app's public key is fetched where it is not configured
+            scopes=SCOPES if settings.zendesk_app_public_key else SCOPES | {"apps:read"},
         )
     else:
         credentials = ApiToken(email=settings.zendesk_email, token=settings.zendesk_api_token)

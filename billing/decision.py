@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from billing.anomalies import find_anomalies
 from billing.diagnosis import Diagnosis, diagnose
@@ -25,6 +26,10 @@ _HEADLINES = {
     Bucket.NOT_BILLING: "Not a billing ticket",
     Bucket.UNDECIDED: "Nothing to go by yet",
 }
+_LISTS = (
+    "customers", "siblings", "subscriptions", "invoices", "charges", "payment_methods", "payment_intents",
+    "checkout_sessions", "disputes", "early_fraud_warnings", "credit_notes", "balance_transactions", "pending_items",
+)  # fmt: skip
 _STRANGERS = {Level.MISMATCH: "Found, but not theirs", Level.UNKNOWN: "No customer found"}
 
 
@@ -52,6 +57,7 @@ def decide(
     correction: Bucket | None = None,
 ) -> Decision:
     """The whole judgement over one ticket and one snapshot; the same input gives the same answer."""
+    snapshot = newest_first(snapshot)
     identity = identify(evidence, snapshot, chosen=chosen)
     anomalies = find_anomalies(evidence, snapshot, identity, policy)
     diagnosis = diagnose(evidence, snapshot, identity, anomalies, policy, correction)
@@ -72,6 +78,15 @@ def decide(
     )
 
 
+def newest_first(snapshot: BillingSnapshot) -> BillingSnapshot:
+    """Stripe promises no order within one second: equal times are put by id here, so that two reads agree."""
+    lists: dict[str, Any] = {
+        name: tuple(sorted(getattr(snapshot, name), key=lambda record: (record.created, record.id), reverse=True))
+        for name in _LISTS
+    }
+    return replace(snapshot, **lists)
+
+
 def _headline(diagnosis: Diagnosis, identity: Identity, line: Situation | None) -> str:
     if line is not None:
         return line.headline
@@ -90,5 +105,3 @@ def _lede(scene: Scene, plan: Plan, diagnosis: Diagnosis) -> str:
     if diagnosis.needs_human and not offered:
         return diagnosis.why
     return offered[0] if offered else diagnosis.why
-
-

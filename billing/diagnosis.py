@@ -117,11 +117,12 @@ def diagnose(
     second = next(b for b in ranked if b is not bucket)
     confidence = 1.0 if correction else chances.get(bucket, chances[ranked[0]])
     doubts = _doubts(scene, line)
-    human = _needs_human(scene, bucket, line, (confidence, confidence - chances[second], leaning))
+    margin = 1.0 if correction else confidence - chances[second]
+    human = _needs_human(scene, bucket, line, (confidence, margin, leaning))
     return Diagnosis(
         bucket=bucket,
         confidence=round(confidence, 4),
-        band=_band(confidence, confidence - chances[second], human, bool(doubts)),
+        band=_band(confidence, margin, human, bool(doubts)),
         signals_for=_rows(weighing, bucket, correction, positive=True),
         signals_against=_rows(weighing, bucket, correction, positive=False),
         why=_why(scene, bucket, line, doubts),
@@ -168,7 +169,9 @@ def _text_rows(evidence: TicketEvidence) -> Iterator[tuple[Bucket, Signal]]:
         for bucket, weight in signal.weights.items():
             total, cap = sums[signal.group, bucket], table.caps.get(signal.group, table.caps["default"])
             share = weight * cap / abs(total) if abs(total) > cap else weight
-            says = f"The ticket says: {signal.quote.strip()[:80]}" if signal.quote.strip() else "The words of the ticket."
+            says = (
+                f"The ticket says: {signal.quote.strip()[:80]}" if signal.quote.strip() else "The words of the ticket."
+            )
             source = Source.ZENDESK if signal.group == "machine" else Source.TICKET
             yield bucket, Signal(code=signal.code, says=says, weight=share, source=source, quote=signal.quote)
 
@@ -179,7 +182,12 @@ def _interactions(scene: Scene, lines: tuple[Situation, ...]) -> Iterator[tuple[
         return
     buckets = {line.bucket for line in lines}
     elsewhere = scene.speaks("TXT_TWO_ACCOUNTS")
-    if scene.speaks(*DUPLICATE_WORDS) and not elsewhere and Bucket.DUPLICATE_SUBSCRIPTION not in buckets and scene.charges:
+    if (
+        scene.speaks(*DUPLICATE_WORDS)
+        and not elsewhere
+        and Bucket.DUPLICATE_SUBSCRIPTION not in buckets
+        and scene.charges
+    ):
         says = "Stripe shows one subscription and no payment that was taken twice."
         yield Bucket.DUPLICATE_SUBSCRIPTION, _row("claims_twice_found_once", says, -2.5)
         yield Bucket.OTHER_BILLING, _row("claims_twice_found_once", says, 1.5)
@@ -235,6 +243,8 @@ def _needs_human(
         return True
     if needs_write(scene, bucket) and (not scene.known or scene.identity.distrusted):
         return True
+    if needs_write(scene, bucket) and line is None and scene.found("unknown_value"):
+        return True
     agrees = line is not None and scene.identity.level is Level.VERIFIED and _concur(bucket, sure[2])
     return not agrees and (sure[0] < _CHECK or sure[1] < _MARGIN)
 
@@ -269,7 +279,9 @@ def _rows(weighing: _Weighing, bucket: Bucket, correction: Bucket | None, *, pos
     """Rows of the bucket by sign; what counts for another bucket counts against this one."""
     rows = [row for for_bucket, row in weighing.rows if for_bucket is bucket and (row.weight > 0) is positive]
     if not positive:
-        rows += [replace(row, weight=-row.weight) for other, row in weighing.rows if other is not bucket and row.weight > 0]
+        rows += [
+            replace(row, weight=-row.weight) for other, row in weighing.rows if other is not bucket and row.weight > 0
+        ]
     elif correction is not None:
         rows.append(Signal(code="agent_correction", says="An agent chose this.", weight=9.0, source=Source.AGENT))
     found = [replace(row, weight=round(row.weight, 3)) for row in rows if abs(row.weight) >= 0.05]

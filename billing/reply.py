@@ -11,8 +11,11 @@ from billing.decision import Decision
 from billing.plan import Receipt
 from billing.policy import Policy
 from billing.replies import FIELD, LINKS
+from billing.replies.claims import check
 from billing.replies.facts import offered, reply_facts
 from billing.replies.rendering import render
+
+__all__ = ["Reply", "check", "draft", "fill_links", "final"]
 
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*")
 _SESSION = re.compile(r"https?://billing\.stripe\.com/p/session/", re.IGNORECASE)

@@ -6,11 +6,12 @@ Measured reasons for each choice: the SDK retries nothing by default, waits 80 s
 from __future__ import annotations
 
 import contextlib
-import os
+import logging
 import re
 from collections.abc import Iterator
 
 import stripe
+from stripe import _util as stripe_util
 
 from integrations.errors import (
     Conflict,
@@ -26,6 +27,7 @@ from integrations.errors import (
     Unreachable,
 )
 from integrations.http import CappedSession, DeadlineExceeded, NotSent, RedirectRefused, ResponseTooLarge
+from integrations.replies import retry_after
 
 API_VERSION = "2026-10-28.endive"
 OTHER_MODE = "other_mode"
@@ -35,7 +37,7 @@ _PERMISSION = re.compile(r"rak_[a-z_]{3,60}")
 
 def open_client(key: str, base: str, session: CappedSession) -> stripe.StripeClient:
     """A client on our session. It retries nothing by itself: reads are repeated by the reader, writes by the ladder."""
-    os.environ.pop("STRIPE_LOG", None)
+    silence()
     stripe.enable_telemetry = False
     http = stripe.RequestsClient(timeout=session.total_seconds, session=session)
     return stripe.StripeClient(
@@ -43,16 +45,29 @@ def open_client(key: str, base: str, session: CappedSession) -> stripe.StripeCli
     )
 
 
+def silence() -> None:
+    """Keep the SDK from logging: its lines carry addresses, parameters and masked keys.
+
+    STRIPE_LOG is read once, at import, and then printed past the logger, so the copy is what has to go.
+    """
+    stripe.log = None
+    logging.getLogger("stripe").disabled = True
+    stripe_util.STRIPE_LOG = None
+
+
 @contextlib.contextmanager
 def translated(method: str, path: str) -> Iterator[None]:
-    """Turn every Stripe exception of the block into ours; `path` is a template."""
+    """Turn every Stripe exception of the block into ours; `path` is a template.
+
+    The original is not chained: its text holds addresses, query strings and whole bodies, which tracebacks print.
+    """
     try:
         yield
     except stripe.StripeError as error:
-        raise _ours(error, method, path) from error
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
-        # The SDK itself stumbles over `null`, lists and wrong shapes in a 2xx.
-        raise Garbled(service="stripe", method=method, path=path, status=200) from error
+        raise _ours(error, method, path) from None
+    except (ValueError, AttributeError, TypeError, KeyError):
+        # The SDK itself stumbles over `null`, lists and wrong shapes in an answer.
+        raise Garbled(service="stripe", method=method, path=path) from None
 
 
 def _ours(error: stripe.StripeError, method: str, path: str) -> OutsideError:
@@ -62,13 +77,13 @@ def _ours(error: stripe.StripeError, method: str, path: str) -> OutsideError:
     if isinstance(error, stripe.RateLimitError) or status == 429:
         return RateLimited(
             service="stripe", method=method, path=path, status=status, request_id=request_id, code=code,
-            retry_after=_retry_after(error),
+            retry_after=retry_after(error.headers or {}),
         )  # fmt: skip
     if isinstance(error, stripe.IdempotencyError):
         return Refused(
             service="stripe", method=method, path=path, status=status, request_id=request_id, code="idempotency_error"
         )
-    if status == 404 and "similar object exists in" in (error.user_message or "")[:2000]:
+    if status == 404 and "similar object exists in" in _words(error):
         code = OTHER_MODE
     kind = _REFUSALS.get(status or 0)
     if kind is None and status is not None and 400 <= status < 500 and status != 408:
@@ -104,10 +119,11 @@ def _inner_code(error: stripe.StripeError) -> str | None:
 
 def _permission(error: stripe.StripeError) -> str | None:
     """The missing permission's name out of Stripe's text, which itself quotes a masked key and goes nowhere."""
-    found = _PERMISSION.search((error.user_message or "")[:2000])
+    found = _PERMISSION.search(_words(error))
     return found.group() if found else None
 
 
-def _retry_after(error: stripe.StripeError) -> float | None:
-    value = (error.headers or {}).get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
+def _words(error: stripe.StripeError) -> str:
+    """The beginning of Stripe's text, read for two facts and never passed on."""
+    text: object = error.user_message
+    return text[:2000] if isinstance(text, str) else ""

@@ -32,7 +32,11 @@ class Stop(click.ClickException):
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
-        self.exit_code = code
+        self.code = code
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"Error: {self.message}", err=True)
+        sys.exit(self.code)
 
 
 @click.command(help="Read one customer or ticket and show the handoff. Never writes anywhere.")

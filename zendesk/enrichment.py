@@ -123,4 +123,5 @@ def _card(desk: Desk, reading: Reading) -> dict[str, Any]:
 
 
 def _sections(stored: cards.StoredCard) -> Mapping[str, Sequence[str]]:
-    return (stored.document or {}).get("handoff", {}).get("sections", {})
+    sections: Mapping[str, Sequence[str]] = (stored.document or {}).get("handoff", {}).get("sections", {})
+    return sections

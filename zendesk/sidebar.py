@@ -395,5 +395,5 @@ def _language(agent: Agent) -> str:
 
 def _closed(reason: str) -> Response:
     """A static page without any detail: the reason goes to the log only."""
-    log.warning("launch_refused", extra={"reason": reason})
+    log.warning("launch_refused", extra={"code": reason})
     return page("<!doctype html><title>Billing</title><p>This page opens only inside Zendesk. Reload the app.</p>", 401)

@@ -9,6 +9,7 @@ none), `file_issue` (true or absent), `confirm`; undo: `step`; correction: `buck
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -29,6 +30,7 @@ __all__ = ["Viewer", "asset", "asset_url", "language", "render_card", "render_pa
 
 _SCHEMES = ("light", "dark")
 _JS_TEXTS = ("reply_in", "reply_added", "reply_failed", "offline", "copied")
+_TAG = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 _CLOSED = frozenset({"no_access_to_ticket", "unauthorized"})
 
 
@@ -146,6 +148,7 @@ def _plan(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording, error:
         read_at=read_at,
         old=old,
         handoff=handoff_text(card),
+        tongue=_tongue(part(card, "follow_up").get("locale"), say.lang),
         read_only=part(card, "integrations").get("stripe_write") is False,
     )
 
@@ -232,6 +235,11 @@ def _missing(state: Mapping[str, Any], say: Wording) -> Markup | None:
         if row.get("why") != "not_read"
     ]
     return say("notice.missing", parts=say.listed(found)) if found else None
+
+
+def _tongue(locale: Any, otherwise: str) -> str:
+    """The language tag of the reply; one that no browser would know is not passed on."""
+    return locale if isinstance(locale, str) and _TAG.fullmatch(locale) else otherwise
 
 
 def _github(card: Card) -> str:

@@ -88,7 +88,7 @@ def _add_errors(app: Flask) -> None:
     @app.errorhandler(DBAPIError)
     @app.errorhandler(SQLAlchemyError)
     def on_store(error: Exception) -> Response:
-        log.error("store_unavailable", extra={"reason": type(error).__name__})
+        log.error("store_unavailable", extra={"failure": type(error).__name__})
         answer = refused(Refusal("store_unavailable", "The store does not answer. Nothing was done. Try again."))
         answer.headers["Retry-After"] = "5"
         return answer

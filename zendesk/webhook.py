@@ -86,7 +86,7 @@ def blueprint(desk: Desk) -> Blueprint:
         try:
             check_webhook(desk.settings.zendesk_webhook_secrets, lower, body, desk.now())
         except Untrusted as reason:
-            log.warning("webhook_rejected", extra={"reason": str(reason)})
+            log.warning("webhook_rejected", extra={"code": str(reason)})
             return refused(Refusal("unauthorized", "The signature is wrong, missing or too old."))
         try:
             ticket_id, key, actor = _read(body, lower.get("x-zendesk-webhook-invocation-id"))
@@ -114,7 +114,7 @@ def _accept(desk: Desk, ticket_id: int, key: str, actor: int | None) -> Response
             ask(desk, connection, ticket_id)
             deliveries.finish(connection, identifier, "done")
     except (DBAPIError, SQLAlchemyError) as error:
-        log.error("store_unavailable", extra={"reason": type(error).__name__})
+        log.error("store_unavailable", extra={"code": type(error).__name__})
         answer = refused(Refusal("store_unavailable", "The delivery could not be stored. Send it again."))
         answer.headers["Retry-After"] = "30"
         return answer

@@ -87,20 +87,27 @@ def _identity(draft: Draft, diagnosis: Diagnosis) -> None:
     if question or about_state or scene.identity.level is Level.MISMATCH:
         steps.ask(draft, "write_from_billing_address")
     else:
-        steps.hand_over(draft, "question", None, "Nobody with this address is a customer; a person answers the question.")
+        steps.hand_over(
+            draft, "question", None, "Nobody with this address is a customer; a person answers the question."
+        )
 
 
 def _general(draft: Draft, diagnosis: Diagnosis) -> None:
     """The bucket is known, and Stripe shows nothing that stands out."""
     scene = draft.scene
     subscription = scene.live[0].id if len(scene.live) == 1 else None
+    for odd in scene.subscriptions.values():
+        if scene.wants_cancel and scene.unknown(odd.id):
+            draft.block("schedule_cancellation", odd.id, "unknown_value")
     match diagnosis.bucket:
         case Bucket.SELF_SERVE_GAP:
             steps.portal(draft, scene.focus)
         case Bucket.FAILED_PAYMENT:
             steps.portal(draft, scene.focus, "payment_method_update")
         case Bucket.DUPLICATE_SUBSCRIPTION:
-            steps.explain(draft, "no_duplicate", subscription, "Stripe shows no second subscription and no second payment.")
+            steps.explain(
+                draft, "no_duplicate", subscription, "Stripe shows no second subscription and no second payment."
+            )
             steps.ask(draft, "which_account")
         case Bucket.TEAM_SEATS:
             steps.explain(draft, "seats", subscription, "The seats and what each of them costs.")

@@ -38,7 +38,7 @@ def refund(
         title=f"Refund the {when} charge",
         running=f"Refunding the {when} charge",
         done=f"{when} charge refunded",
-        says=f"Refunds {money.plain()}{part} from {when} to {_method(charge)}; it arrives within 5 to 10 business days.",
+        says=f"Refunds {money.plain()}{part} from {when} to {_method(charge)}; it takes 5 to 10 business days.",
         detail=_detail(draft, charge),
     )
     about = (charge.invoice, *_parties(draft))
@@ -70,7 +70,11 @@ def _why_not(draft: Draft, charge: Charge, window: bool) -> str | None:
     if charge.status == "pending":
         return "payment_processing"
     if charge.refundable <= 0:
-        return "already_refunded" if charge.refunded or charge.amount_refunded > 0 or charge.refunds else "nothing_refundable"
+        return (
+            "already_refunded"
+            if charge.refunded or charge.amount_refunded > 0 or charge.refunds
+            else "nothing_refundable"
+        )
     if owner is not None and (owner.customer_account is not None or owner.deleted):
         return "not_permitted"
     subscription = scene.subscription_behind(charge.id)

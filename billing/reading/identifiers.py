@@ -13,21 +13,63 @@ _MOST_PER_KIND = 20
 _LOCAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~-")
 _DOMAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
 _STRIPE_ID = re.compile(
-    r"(?<![A-Za-z0-9_])(?:sub_sched|cus|sub|si|in|ii|il|ch|pyr|py|pi|re|pm|seti|dp|du|cn|cs_test|cs_live)_[A-Za-z0-9]{8,80}(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9_])(?:sub_sched|cus|sub|si|in|ii|il|ch|pyr|py|pi|re|pm|seti|dp|du|cn|cs_test|"
+    r"cs_live)_[A-Za-z0-9]{8,80}(?![A-Za-z0-9])"
 )
 _INVOICE_NUMBER = re.compile(r"(?<![A-Za-z0-9-])(?=[0-9]{0,7}[A-Z])[A-Z0-9]{8}-\d{4}(?![\w-])")
 _LAST4 = re.compile(
-    r"(?:ending(?: in| with)?|ends(?: in| with)?|last (?:4|four)(?: digits)?(?: are| is|:| of my card)?|endet auf|endend auf|letzte(?:n)? (?:4|vier)(?: ziffern)?"
-    r"|se termin(?:e|ant) par|finissant par|terminad[ao] (?:en|em)|termina (?:en|em)|acaba en|con final|com final|final|末尾|下4桁|下四桁|尾号|尾號|末四位"
+    r"(?:ending(?: in| with)?|ends(?: in| with)?|last (?:4|four)(?: digits)?(?: are| is|:| of my card)?|endet auf|"
+    r"endend auf|letzte(?:n)? (?:4|vier)(?: ziffern)?"
+    r"|se termin(?:e|ant) par|finissant par|terminad[ao] (?:en|em)|termina (?:en|em)|acaba en|con final|com final|"
+    r"final|末尾|下4桁|下四桁|尾号|尾號|末四位"
     r"|끝자리|끝번호|[*•x·]{2,12}) ?(?::|は|が|是|is)? ?[#*•x·]{0,12}[ -]?(\d{4})(?!\d|[.,]\d|-\d)",
     re.I,
 )
-_SYMBOLS = {"us$": "usd", "r$": "brl", "a$": "aud", "c$": "cad", "ca$": "cad", "nz$": "nzd", "hk$": "hkd", "$": "usd", "€": "eur",
-            "£": "gbp", "₩": "krw", "₹": "inr", "元": "cny", "円": "jpy", "원": "krw", "zł": "pln"}  # fmt: skip
-_NAMES = {"dollar": "usd", "dollars": "usd", "bucks": "usd", "dolares": "usd", "dólares": "usd", "euro": "eur", "euros": "eur",
-          "pounds": "gbp", "quid": "gbp", "reais": "brl", "yen": "jpy", "yuan": "cny", "rmb": "cny", "块": "cny", "块钱": "cny",
-          "美元": "usd", "美金": "usd", "ドル": "usd", "달러": "usd", "人民币": "cny", "欧元": "eur", "유로": "eur", "ユーロ": "eur",
-          "rupees": "inr", "kr": "?"}  # fmt: skip
+_SYMBOLS = {
+    "us$": "usd",
+    "r$": "brl",
+    "a$": "aud",
+    "c$": "cad",
+    "ca$": "cad",
+    "nz$": "nzd",
+    "hk$": "hkd",
+    "$": "usd",
+    "€": "eur",
+    "£": "gbp",
+    "₩": "krw",
+    "₹": "inr",
+    "元": "cny",
+    "円": "jpy",
+    "원": "krw",
+    "zł": "pln",
+}
+_NAMES = {
+    "dollar": "usd",
+    "dollars": "usd",
+    "bucks": "usd",
+    "dolares": "usd",
+    "dólares": "usd",
+    "euro": "eur",
+    "euros": "eur",
+    "pounds": "gbp",
+    "quid": "gbp",
+    "reais": "brl",
+    "yen": "jpy",
+    "yuan": "cny",
+    "rmb": "cny",
+    "块": "cny",
+    "块钱": "cny",
+    "美元": "usd",
+    "美金": "usd",
+    "ドル": "usd",
+    "달러": "usd",
+    "人民币": "cny",
+    "欧元": "eur",
+    "유로": "eur",
+    "ユーロ": "eur",
+    "rupees": "inr",
+    "kr": "?",
+}
 _ISO = frozenset(
     "usd eur gbp jpy cny krw brl inr cad aud nzd chf sek nok dkk pln mxn clp ars cop sgd hkd twd try zar czk huf ils thb idr php vnd".split()
 )
@@ -44,12 +86,24 @@ _BARE = re.compile(r"(?<![\w.,$€£¥₩₹/:-])\d{1,6}[.,]\d{2}(?![\w.,/:%-])"
 _MONTHS = {
     name: number
     for number, names in enumerate(
-        ("jan january januar janvier enero janeiro", "feb february februar février fevrier febrero fevereiro", "mar march märz mars marzo março",
-         "apr april avril abril", "may mai mayo maio", "jun june juni juin junio junho", "jul july juli juillet julio julho",
-         "aug august août aout agosto", "sep sept september septembre septiembre setembro", "oct october oktober octobre octubre outubro okt",
-         "nov november novembre noviembre novembro", "dec december dezember décembre diciembre dezembro dez dic"), start=1)
+        (
+            "jan january januar janvier enero janeiro",
+            "feb february februar février fevrier febrero fevereiro",
+            "mar march märz mars marzo março",
+            "apr april avril abril",
+            "may mai mayo maio",
+            "jun june juni juin junio junho",
+            "jul july juli juillet julio julho",
+            "aug august août aout agosto",
+            "sep sept september septembre septiembre setembro",
+            "oct october oktober octobre octubre outubro okt",
+            "nov november novembre noviembre novembro",
+            "dec december dezember décembre diciembre dezembro dez dic",
+        ),
+        start=1,
+    )
     for name in names.split()
-}  # fmt: skip
+}
 _YEAR_FIRST = re.compile(r"(?<![\d/.-])(20\d\d)(?:[-/.]|年 ?|년 ?)(\d{1,2})(?:[-/.]|月 ?|월 ?)(\d{1,2})(?!\d)")
 _YEAR_LAST = re.compile(r"(?<![\d/.-])(\d{1,2})([-/.])(\d{1,2})\2(20\d\d)(?!\d)")
 _DAY_MONTH = re.compile(
@@ -122,14 +176,17 @@ def _is_email(address: str) -> bool:
 
 
 def _amounts(text: str, language: str) -> Iterator[tuple[str, str]]:
+    named: set[int] = set()
     for match in _AMOUNT.finditer(text):
         currency = _currency((match["before"] or match["after"]).casefold(), language)
-        money = parse_decimal(match["first"] or match["second"], "usd" if currency == "?" else currency)
+        number = "first" if match["first"] else "second"
+        named.add(match.end(number))
+        money = parse_decimal(match[number], "usd" if currency == "?" else currency)
         if money is not None:
             yield f"{money.amount} {currency}", match.group()
     for match in _BARE.finditer(text):
         money = parse_decimal(match.group(), "usd")
-        if money is not None and not _may_be_date(match.group()):
+        if money is not None and match.end() not in named and not _may_be_date(match.group()):
             yield f"{money.amount} ?", match.group()
 
 

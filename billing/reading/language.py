@@ -20,7 +20,8 @@ _WORDS = {
     "wie warum wann auf fur zu von im in dem den habe haben hat wurde wurden noch schon kein keine rechnung abo konto "
     "zahlung karte kundigen kundigung zweimal doppelt abgebucht geld zuruck seit trotz guten tag uber mehr kann mochte",
     "pt": "o a os as um uma e sao que de do da dos das em no na por para meu minha seu sua com nao mas eu voces ola oi "
-    "obrigado obrigada quando como porque se ja foi ainda mais este esta isso ao conta fatura assinatura pagamento cartao "
+    "obrigado obrigada quando como porque se ja foi ainda mais este esta isso ao conta fatura assinatura "
+    "pagamento cartao "
     "cobranca cobrado cobraram cancelar reembolso estorno duas vezes plano quero preciso bom dia tenho estou mes boleto",
 }
 _OTHERS = {  # languages we do not write: the reply goes out in English

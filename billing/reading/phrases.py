@@ -8,7 +8,7 @@ A pattern that starts with `!` is a veto: it removes the matches it touches with
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -58,6 +58,19 @@ def phrasebook(language: str) -> Phrasebook:
     )
 
 
+@cache
+def _merged(languages: tuple[str, ...], part: str) -> tuple[Rule, ...]:
+    """The rules of several languages under one name, so that each language's vetoes hold for all of them."""
+    patterns: dict[str, list[Pattern]] = {}
+    vetoes: dict[str, list[Pattern]] = {}
+    for language in languages:
+        book = phrasebook(language)
+        for rule in book.rules if part == "rules" else book.wishes:
+            patterns.setdefault(rule.name, []).extend(rule.patterns)
+            vetoes.setdefault(rule.name, []).extend(rule.vetoes)
+    return tuple(Rule(name=name, patterns=tuple(said), vetoes=tuple(vetoes[name])) for name, said in patterns.items())
+
+
 def first_match(rule: Rule, view: View) -> Span | None:
     """The earliest span that no veto touches."""
     spans = sorted(span for pattern in rule.patterns for span in view.find(pattern))
@@ -70,21 +83,21 @@ def first_match(rule: Rule, view: View) -> Span | None:
     return None
 
 
-def claims(views: Mapping[str, View]) -> dict[TextCode, str]:
-    """Each code once with the words that said it; `views` by language."""
+def claims(views: Sequence[tuple[tuple[str, ...], View]]) -> dict[TextCode, str]:
+    """Each code once with the words that said it; a view is read in all languages named beside it."""
     said: dict[TextCode, str] = {}
-    for language, view in views.items():
-        for rule in phrasebook(language).rules:
+    for languages, view in views:
+        for rule in _merged(languages, "rules"):
             if TextCode(rule.name) not in said and (span := first_match(rule, view)):
                 said[TextCode(rule.name)] = view.quote(span)
     return said
 
 
-def wishes(views: Mapping[str, View]) -> tuple[Wish, ...]:
+def wishes(views: Sequence[tuple[tuple[str, ...], View]]) -> tuple[Wish, ...]:
     """In the order asked, each once."""
     asked: dict[Wish, int] = {}
-    for language, view in views.items():
-        for rule in phrasebook(language).wishes:
+    for languages, view in views:
+        for rule in _merged(languages, "wishes"):
             if span := first_match(rule, view):
                 place = view.places[span[0]][0]
                 asked[Wish(rule.name)] = min(place, asked.get(Wish(rule.name), place))

@@ -20,12 +20,21 @@ _SPARE = 100  # a card number across the limit is seen whole before the cut
 _LATIN = ("en", "es", "fr", "de", "pt")
 _NOT_OURS = frozenset(
     {
-        TextCode.TXT_PITCH, TextCode.TXT_LOGIN, TextCode.TXT_FEATURE, TextCode.TXT_INTEGRATOR, TextCode.TXT_SECURITY_REPORT,
-        TextCode.TXT_NEWSLETTER, TextCode.TXT_GAME_MONEY, TextCode.TXT_JOB, TextCode.TXT_MACHINE, TextCode.TXT_LEGAL_THREAT,
+        TextCode.TXT_PITCH,
+        TextCode.TXT_LOGIN,
+        TextCode.TXT_FEATURE,
+        TextCode.TXT_INTEGRATOR,
+        TextCode.TXT_SECURITY_REPORT,
+        TextCode.TXT_NEWSLETTER,
+        TextCode.TXT_GAME_MONEY,
+        TextCode.TXT_JOB,
+        TextCode.TXT_MACHINE,
+        TextCode.TXT_LEGAL_THREAT,
     }
-)  # fmt: skip
+)
 _EMPTY_WORDS = frozenset(
-    "hi hello hey dear team support sir madam there thanks thank you please help re fw fwd aw wg tr rv test hola gracias bonjour merci "
+    "hi hello hey dear team support sir madam there thanks thank you please help re fw fwd aw wg tr rv test hola "
+    "gracias bonjour merci "
     "salut hallo danke bitte ola oi obrigado obrigada urgent no subject none n a".split()
 )
 _EMPTY_CHARACTERS = frozenset(
@@ -57,7 +66,7 @@ def read_ticket(text: TicketText, requester: Requester, ticket_id: int | None) -
         subject=subject,
         text=body,
         language=language,
-        signals=tuple([*signals, *((model,) if model else ())]),
+        signals=(*signals, model) if model else tuple(signals),
         wishes=() if machine else asked,
         identifiers=identifiers_in(whole, language),
         machine_mail=machine,
@@ -70,12 +79,13 @@ def _safe(text: str, limit: int) -> str:
     return redacted(text[: limit + _SPARE])[:limit].rstrip()
 
 
-def _views(language: str, certain: bool, words: View, characters: View) -> dict[str, View]:
-    """The ticket's own language first, then English, which people mix in; an uncertain Latin text is tried in all."""
+def _views(language: str, certain: bool, words: View, characters: View) -> tuple[tuple[tuple[str, ...], View], ...]:
+    """The ticket's own language and English, which people mix in; an uncertain Latin text is tried in all five."""
     if language in BY_CHARACTERS:
-        return {language: characters, "en": words}
-    languages = (language, "en") if certain else (language, *_LATIN)
-    return dict.fromkeys(languages, words)
+        return ((language,), characters), (("en",), words)
+    if language == "en" and certain:
+        return ((("en",), words),)
+    return (((language, "en") if certain else _LATIN, words),)
 
 
 def _without_instructions(text: str, everything: str) -> tuple[str, bool]:

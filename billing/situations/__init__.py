@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from billing.evidence import Bucket
 from billing.situations import duplicates, other, payments, seats, self_serve, trust
-from billing.situations.scene import Scene
+from billing.situations.scene import OPEN_DISPUTE, Scene
 from billing.situations.situation import Situation
 
 __all__ = ["Scene", "Situation", "explained", "situations"]
@@ -58,9 +58,6 @@ def _reason(scene: Scene, line: Situation) -> str | None:
     owner = scene.customers.get(line.customer or "")
     if owner is not None and owner.customer_account is not None and (line.extra or line.owed):
         return "account_customer"
-    if line.name == "dispute_open" and scene.asks_for_money:
-        return "dispute_open"
-    disputed = [scene.disputes[name] for name in line.charges if name in scene.disputes]
-    if scene.asks_for_money and any(d.status in {"needs_response", "under_review"} for d in disputed):
+    if scene.asks_for_money and any(d.status in OPEN_DISPUTE for d in scene.disputes.values()):
         return "dispute_open"
     return None

@@ -111,7 +111,13 @@ def _overruled(scene: Scene) -> tuple[Bucket, ...]:
     """Two subscriptions explain a charge after cancelling, a renewal, an amount; not a request for an invoice."""
     if _strength(scene) < 4.0:
         return ()
-    return (Bucket.SELF_SERVE_GAP, Bucket.PRODUCT_FAILURE, Bucket.OTHER_BILLING, Bucket.TEAM_SEATS, Bucket.FAILED_PAYMENT)
+    return (
+        Bucket.SELF_SERVE_GAP,
+        Bucket.PRODUCT_FAILURE,
+        Bucket.OTHER_BILLING,
+        Bucket.TEAM_SEATS,
+        Bucket.FAILED_PAYMENT,
+    )
 
 
 def _affinity(scene: Scene) -> float:

@@ -74,15 +74,21 @@ def _annual_renewal(scene: Scene) -> Iterator[Situation]:
         blocked = scene.speaks("TXT_CANNOT_CANCEL", "TXT_CLAIMS_CANCELLED")
         paid = day(invoice.paid_at or invoice.created, scene.snapshot.taken_at)
         yield _situation(
-            "annual_renewal", "Yearly renewal, not expected",
+            "annual_renewal",
+            "Yearly renewal, not expected",
             f"{plain(invoice.amount_paid, invoice.currency)} for another year was paid on {paid}.",
             bucket=Bucket.SELF_SERVE_GAP if blocked else Bucket.OTHER_BILLING,
             affinity=2.0 if _regret(scene) or blocked else (0.0 if scene.codes else 1.0),
-            objects=(name, subscription.id), subscription=subscription.id, extra=_stop(scene, subscription),
-            invoice=name, charges=(charge.id,) if charge else (), owed=_owed(scene, charge),
-            customer=subscription.customer, gap="no_renewal_notice",
+            objects=(name, subscription.id),
+            subscription=subscription.id,
+            extra=_stop(scene, subscription),
+            invoice=name,
+            charges=(charge.id,) if charge else (),
+            owed=_owed(scene, charge),
+            customer=subscription.customer,
+            gap="no_renewal_notice",
             would_change="A cancellation that was tried before the renewal would make it a self-serve question.",
-        )  # fmt: skip
+        )
         return
 
 
@@ -92,14 +98,20 @@ def _trial_converted(scene: Scene) -> Iterator[Situation]:
             continue
         charge = scene.newest_paid(subscription.id)
         yield _situation(
-            "trial_converted", "Trial became paid",
-            f"The trial ended on {day(subscription.trial_end, scene.snapshot.taken_at)} and the first payment was taken.",
-            bucket=Bucket.SELF_SERVE_GAP, strength=3.0,
+            "trial_converted",
+            "Trial became paid",
+            f"The trial ended on {day(subscription.trial_end, scene.snapshot.taken_at)} and a first payment was taken.",
+            bucket=Bucket.SELF_SERVE_GAP,
+            strength=3.0,
             affinity=2.0 if scene.speaks("TXT_TRIAL") or _regret(scene) or scene.wants_cancel else 0.0,
-            objects=(subscription.id,), subscription=subscription.id, extra=_stop(scene, subscription),
-            charges=(charge.id,) if charge else (), owed=_owed(scene, charge), customer=subscription.customer,
+            objects=(subscription.id,),
+            subscription=subscription.id,
+            extra=_stop(scene, subscription),
+            charges=(charge.id,) if charge else (),
+            owed=_owed(scene, charge),
+            customer=subscription.customer,
             gap="no_trial_end_notice",
-        )  # fmt: skip
+        )
 
 
 def _canceled_late(scene: Scene, subscription: Subscription) -> bool:
@@ -117,12 +129,19 @@ def _canceled_after_trial(scene: Scene) -> Iterator[Situation]:
         canceled = day(subscription.canceled_at, scene.snapshot.taken_at)
         told = scene.speaks("TXT_TRIAL", "TXT_CLAIMS_CANCELLED", "TXT_CHARGED_AFTER_CANCEL") or _regret(scene)
         yield _situation(
-            "canceled_after_trial", "Cancelled after the trial",
+            "canceled_after_trial",
+            "Cancelled after the trial",
             f"The trial ended on {ends}, the cancellation came on {canceled}; one payment lies between.",
-            bucket=Bucket.SELF_SERVE_GAP, strength=3.5, affinity=2.0 if told else 0.0, objects=(subscription.id, paid[0].id),
-            subscription=subscription.id, charges=(paid[0].id,), owed=_owed(scene, paid[0]),
-            customer=subscription.customer, gap="no_trial_end_notice",
-        )  # fmt: skip
+            bucket=Bucket.SELF_SERVE_GAP,
+            strength=3.5,
+            affinity=2.0 if told else 0.0,
+            objects=(subscription.id, paid[0].id),
+            subscription=subscription.id,
+            charges=(paid[0].id,),
+            owed=_owed(scene, paid[0]),
+            customer=subscription.customer,
+            gap="no_trial_end_notice",
+        )
         return
 
 
@@ -136,12 +155,18 @@ def _recent_renewal(scene: Scene) -> Iterator[Situation]:
         return
     stop = (subscription.id,) if scene.wants_cancel and not subscription.ending else ()
     yield _situation(
-        "recent_payment_regretted", "Payment not wanted",
+        "recent_payment_regretted",
+        "Payment not wanted",
         f"{plain(charge.amount_captured, charge.currency)} was paid on {day(charge.created, scene.snapshot.taken_at)}"
         " as agreed; the customer did not want it.",
-        strength=1.5, affinity=1.5 if scene.speaks(*_REGRET) else 0.0, objects=(subscription.id, charge.id),
-        subscription=subscription.id, extra=stop, charges=(charge.id,), customer=subscription.customer,
-    )  # fmt: skip
+        strength=1.5,
+        affinity=1.5 if scene.speaks(*_REGRET) else 0.0,
+        objects=(subscription.id, charge.id),
+        subscription=subscription.id,
+        extra=stop,
+        charges=(charge.id,),
+        customer=subscription.customer,
+    )
 
 
 def _explained(scene: Scene) -> Iterator[Situation]:
@@ -155,29 +180,44 @@ def _explained(scene: Scene) -> Iterator[Situation]:
         affinity = 2.0 if told else 1.0 if asked or scene.speaks("TXT_EXPLAIN") else 0.5 if not scene.codes else -0.5
         subscription = scene.subscription_behind(name)
         yield _situation(
-            code, headline, says, strength=strength, affinity=affinity, objects=names, gap=gap,
+            code,
+            headline,
+            says,
+            strength=strength,
+            affinity=affinity,
+            objects=names,
+            gap=gap,
             overrules=(Bucket.DUPLICATE_SUBSCRIPTION,),
-            invoice=name if name in scene.invoices else None, customer=scene.customer_of(name),
+            invoice=name if name in scene.invoices else None,
+            customer=scene.customer_of(name),
             subscription=subscription.id if subscription else None,
             charges=(name,) if name in scene.charges else (),
-        )  # fmt: skip
+        )
 
 
 def _trialing(scene: Scene) -> Iterator[Situation]:
     for subscription in scene.named_subscriptions("trialing")[:1]:
         ends = day(subscription.trial_end, scene.snapshot.taken_at)
         yield _situation(
-            "trialing", "In trial, nothing paid", f"The trial runs until {ends}; nothing was charged for it.",
-            strength=1.5, affinity=1.5 if scene.speaks("TXT_TRIAL") else 0.0, objects=(subscription.id,),
-            subscription=subscription.id, customer=subscription.customer,
-        )  # fmt: skip
+            "trialing",
+            "In trial, nothing paid",
+            f"The trial runs until {ends}; nothing was charged for it.",
+            strength=1.5,
+            affinity=1.5 if scene.speaks("TXT_TRIAL") else 0.0,
+            objects=(subscription.id,),
+            subscription=subscription.id,
+            customer=subscription.customer,
+        )
 
 
 def _deleted(scene: Scene) -> Iterator[Situation]:
     deleted = [c for c in scene.customers.values() if c.deleted]
     if deleted and len(deleted) == len(scene.customers):
         yield _situation(
-            "customer_deleted", "Customer record was deleted",
+            "customer_deleted",
+            "Customer record was deleted",
             "The customer was deleted in Stripe; the subscriptions ended with it and nothing is charged any more.",
-            strength=1.5, objects=tuple(c.id for c in deleted), customer=deleted[0].id,
-        )  # fmt: skip
+            strength=1.5,
+            objects=tuple(c.id for c in deleted),
+            customer=deleted[0].id,
+        )

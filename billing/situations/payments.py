@@ -72,11 +72,17 @@ def _stuck(scene: Scene) -> Iterator[Situation]:
         if found:
             invoice, subscription = found[0]
             yield _situation(
-                scene, name, headline, _SAYS[name],
-                objects=_ids(subscription, invoice), gap=_GAPS.get(name),
-                subscription=subscription.id if subscription else None, invoice=invoice.id, customer=invoice.customer,
+                scene,
+                name,
+                headline,
+                _SAYS[name],
+                objects=_ids(subscription, invoice),
+                gap=_GAPS.get(name),
+                subscription=subscription.id if subscription else None,
+                invoice=invoice.id,
+                customer=invoice.customer,
                 would_change="A cancellation request would make stopping the subscription the first thing.",
-            )  # fmt: skip
+            )
             return
 
 
@@ -105,22 +111,34 @@ def _lapsed(scene: Scene) -> Iterator[Situation]:
         invoice = _latest_unpaid(scene, subscription.id)
         newer = bool(scene.found("card_newer_than_failure"))
         yield _situation(
-            scene, "unpaid_card_replaced" if newer else "unpaid_after_retries", "Unpaid after all retries",
+            scene,
+            "unpaid_card_replaced" if newer else "unpaid_after_retries",
+            "Unpaid after all retries",
             "All attempts to collect failed and the subscription stands unpaid; only the latest invoice needs paying.",
-            objects=_ids(subscription, invoice), subscription=subscription.id, gap="no_payment_recovery",
-            invoice=invoice.id if invoice else None, customer=subscription.customer,
-        )  # fmt: skip
+            objects=_ids(subscription, invoice),
+            subscription=subscription.id,
+            gap="no_payment_recovery",
+            invoice=invoice.id if invoice else None,
+            customer=subscription.customer,
+        )
     for subscription in scene.named_subscriptions("canceled_for_nonpayment")[:1]:
         if any(s.customer == subscription.customer and s.live for s in scene.live):
             continue
         invoice = _latest_unpaid(scene, subscription.id)
         yield _situation(
-            scene, "canceled_for_nonpayment", "Ended after failed payments",
+            scene,
+            "canceled_for_nonpayment",
+            "Ended after failed payments",
             "The subscription ended because payments failed; it cannot be brought back, a new checkout can.",
-            strength=5.0, affinity=max(1.0, _affinity(scene)),
-            overrules=(Bucket.SELF_SERVE_GAP, Bucket.PRODUCT_FAILURE), objects=_ids(subscription, invoice), subscription=subscription.id,
-            invoice=invoice.id if invoice else None, customer=subscription.customer, gap="no_payment_recovery",
-        )  # fmt: skip
+            strength=5.0,
+            affinity=max(1.0, _affinity(scene)),
+            overrules=(Bucket.SELF_SERVE_GAP, Bucket.PRODUCT_FAILURE),
+            objects=_ids(subscription, invoice),
+            subscription=subscription.id,
+            invoice=invoice.id if invoice else None,
+            customer=subscription.customer,
+            gap="no_payment_recovery",
+        )
 
 
 def _latest_unpaid(scene: Scene, subscription: str) -> Invoice | None:
@@ -133,12 +151,18 @@ def _paused(scene: Scene) -> Iterator[Situation]:
             invoice = _latest_unpaid(scene, subscription.id)
             trial = code == "paused_trial_end"
             yield _situation(
-                scene, code, "Paused: no card after the trial" if trial else "Paused after a failed payment",
-                "The trial ended without a way to pay, so the subscription is paused." if trial
+                scene,
+                code,
+                "Paused: no card after the trial" if trial else "Paused after a failed payment",
+                "The trial ended without a way to pay, so the subscription is paused."
+                if trial
                 else "A payment failed and the subscription is paused until it is paid.",
-                objects=_ids(subscription, invoice), subscription=subscription.id, customer=subscription.customer,
-                invoice=invoice.id if invoice else None, gap="no_trial_end_notice" if trial else "no_payment_recovery",
-            )  # fmt: skip
+                objects=_ids(subscription, invoice),
+                subscription=subscription.id,
+                customer=subscription.customer,
+                invoice=invoice.id if invoice else None,
+                gap="no_trial_end_notice" if trial else "no_payment_recovery",
+            )
 
 
 def _first_payment(scene: Scene) -> Iterator[Situation]:
@@ -148,12 +172,15 @@ def _first_payment(scene: Scene) -> Iterator[Situation]:
         invoice = _latest_unpaid(scene, subscription.id)
         authenticate = bool(scene.found("authentication_required"))
         yield _situation(
-            scene, "bank_confirmation_needed" if authenticate else "first_payment_incomplete",
+            scene,
+            "bank_confirmation_needed" if authenticate else "first_payment_incomplete",
             "First payment not finished",
             f"The first payment for {scene.product(subscription.id)} was started and not completed; nothing was taken.",
-            objects=_ids(subscription, invoice), subscription=subscription.id, customer=subscription.customer,
+            objects=_ids(subscription, invoice),
+            subscription=subscription.id,
+            customer=subscription.customer,
             invoice=invoice.id if invoice else None,
-        )  # fmt: skip
+        )
 
 
 def _processing(scene: Scene) -> Iterator[Situation]:
@@ -163,12 +190,17 @@ def _processing(scene: Scene) -> Iterator[Situation]:
         if charge is None and (intent is None or intent.customer not in scene.customers):
             continue
         yield _situation(
-            scene, "payment_processing", "Payment still on its way",
+            scene,
+            "payment_processing",
+            "Payment still on its way",
             "The payment was accepted and is still being processed by the bank.",
-            strength=4.5, affinity=max(0.0, _affinity(scene, "TXT_PAID")), objects=(name,),
-            charges=(name,) if charge else (), invoice=charge.invoice if charge else None,
+            strength=4.5,
+            affinity=max(0.0, _affinity(scene, "TXT_PAID")),
+            objects=(name,),
+            charges=(name,) if charge else (),
+            invoice=charge.invoice if charge else None,
             customer=scene.customer_of(name),
-        )  # fmt: skip
+        )
         return
 
 
@@ -176,10 +208,15 @@ def _expired(scene: Scene) -> Iterator[Situation]:
     for subscription in scene.named_subscriptions("incomplete_expired")[:1]:
         if not scene.live:
             yield _situation(
-                scene, "incomplete_expired", "Checkout lapsed, nothing owed",
+                scene,
+                "incomplete_expired",
+                "Checkout lapsed, nothing owed",
                 "The first payment was never completed and the attempt has lapsed; nothing was charged or is owed.",
-                strength=3.5, objects=(subscription.id,), subscription=subscription.id, customer=subscription.customer,
-            )  # fmt: skip
+                strength=3.5,
+                objects=(subscription.id,),
+                subscription=subscription.id,
+                customer=subscription.customer,
+            )
 
 
 def _checkout(scene: Scene) -> Iterator[Situation]:
@@ -188,10 +225,15 @@ def _checkout(scene: Scene) -> Iterator[Situation]:
     if own and not scene.live:
         session = max(own, key=lambda s: (s.created, s.id))
         yield _situation(
-            scene, "checkout_abandoned", "Checkout was not finished",
+            scene,
+            "checkout_abandoned",
+            "Checkout was not finished",
             "A checkout was started and never paid; nothing was charged.",
-            strength=3.0, objects=(session.id,), session=session.id, customer=session.customer,
-        )  # fmt: skip
+            strength=3.0,
+            objects=(session.id,),
+            session=session.id,
+            customer=session.customer,
+        )
 
 
 def _own_session(scene: Scene, customer: str | None) -> bool:
@@ -205,10 +247,15 @@ def _overdue(scene: Scene) -> Iterator[Situation]:
         invoice = scene.invoices[names[0]]
         due = day(invoice.due_date, scene.snapshot.taken_at)
         yield _situation(
-            scene, "invoice_overdue", "Invoice overdue",
+            scene,
+            "invoice_overdue",
+            "Invoice overdue",
             f"{plain(invoice.amount_remaining, invoice.currency)} was due on {due} and is paid by transfer or link.",
-            objects=(invoice.id,), invoice=invoice.id, subscription=invoice.subscription, customer=invoice.customer,
-        )  # fmt: skip
+            objects=(invoice.id,),
+            invoice=invoice.id,
+            subscription=invoice.subscription,
+            customer=invoice.customer,
+        )
 
 
 def _recovered(scene: Scene) -> Iterator[Situation]:
@@ -216,8 +263,15 @@ def _recovered(scene: Scene) -> Iterator[Situation]:
     if names:
         invoice = scene.invoices[names[0]]
         yield _situation(
-            scene, "recovered_on_retry", "Failed once, then paid",
+            scene,
+            "recovered_on_retry",
+            "Failed once, then paid",
             f"An attempt failed and a later one paid {plain(invoice.amount_paid, invoice.currency)}; it was paid once.",
-            strength=2.0, overrules=(), objects=(invoice.id,), invoice=invoice.id, subscription=invoice.subscription,
-            customer=invoice.customer, affinity=_affinity(scene, "TXT_DUP_TWICE") * 1.5,
-        )  # fmt: skip
+            strength=2.0,
+            overrules=(),
+            objects=(invoice.id,),
+            invoice=invoice.id,
+            subscription=invoice.subscription,
+            customer=invoice.customer,
+            affinity=_affinity(scene, "TXT_DUP_TWICE") * 1.5,
+        )

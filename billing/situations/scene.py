@@ -17,7 +17,6 @@ from billing.records import Charge, Customer, Dispute, Invoice, PaymentMethod, P
 from billing.snapshot import Anomaly, BillingSnapshot
 
 OPEN_DISPUTE = frozenset({"needs_response", "under_review"})
-INQUIRY = frozenset({"warning_needs_response", "warning_under_review"})
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Scene:
     anomalies: tuple[Anomaly, ...]
     policy: Policy
 
-    # --- words ------------------------------------------------------------------------------------------------------
+    # --- words --------------------------------------------------------------------------------------------
 
     @cached_property
     def codes(self) -> frozenset[str]:
@@ -60,7 +59,7 @@ class Scene:
     def wants_to_stay(self) -> bool:
         return self.wants(Wish.KEEP) or self.speaks("TXT_KEEP")
 
-    # --- the requester's own objects ----------------------------------------------------------------------------------
+    # --- the requester's own objects ----------------------------------------------------------------------
 
     @cached_property
     def known(self) -> bool:
@@ -131,7 +130,7 @@ class Scene:
         found = any(names <= set(group.members) for group in self.groups)
         return len(names) > 1 and found and not self.speaks("TXT_WANTS_SEVERAL")
 
-    # --- joins ----------------------------------------------------------------------------------------------------------
+    # --- joins --------------------------------------------------------------------------------------------
 
     def invoices_of(self, subscription: str) -> tuple[Invoice, ...]:
         """Newest first."""
@@ -143,7 +142,9 @@ class Scene:
         return tuple(c for c in self.charges.values() if c.invoice in names and c.status == "succeeded" and c.captured)
 
     def charges_for(self, invoice: str) -> tuple[Charge, ...]:
-        return tuple(c for c in self.charges.values() if c.invoice == invoice and c.status == "succeeded" and c.captured)
+        return tuple(
+            c for c in self.charges.values() if c.invoice == invoice and c.status == "succeeded" and c.captured
+        )
 
     def open_invoice(self, subscription: str) -> Invoice | None:
         """The newest payable invoice."""
@@ -169,7 +170,7 @@ class Scene:
         price = self.price_of(subscription) if subscription else None
         return price.product_name if price else "the subscription"
 
-    # --- anomalies ------------------------------------------------------------------------------------------------------
+    # --- anomalies ----------------------------------------------------------------------------------------
 
     def found(self, *codes: str) -> tuple[Anomaly, ...]:
         return tuple(sorted((a for a in self.anomalies if a.code in codes), key=lambda a: (a.code, a.objects)))

@@ -33,7 +33,11 @@ def portal_gap(scene: Scene, feature: str = "") -> str | None:
         return None
     if portal is None:
         return "no_billing_portal"
-    gaps = {"cancel": "no_cancellation_flow", "invoice_history": "no_invoice_access", "tax_id_update": "no_tax_id_entry"}
+    gaps = {
+        "cancel": "no_cancellation_flow",
+        "invoice_history": "no_invoice_access",
+        "tax_id_update": "no_tax_id_entry",
+    }
     return gaps.get(feature) if feature and not getattr(portal, feature) else None
 
 
@@ -52,18 +56,23 @@ def _charged_after_cancellation(scene: Scene) -> Iterator[Situation]:
         subscription = scene.subscription_behind(name)
         taken = charge.created if charge else invoice.created if invoice else None
         yield _situation(
-            scene, "charged_after_cancellation", "Charged after cancelling",
+            scene,
+            "charged_after_cancellation",
+            "Charged after cancelling",
             f"Money was taken on {day(taken, scene.snapshot.taken_at)}, after the subscription was cancelled.",
-            bucket=Bucket.PRODUCT_FAILURE, strength=5.0,
+            bucket=Bucket.PRODUCT_FAILURE,
+            strength=5.0,
             overrules=(Bucket.SELF_SERVE_GAP, Bucket.OTHER_BILLING, Bucket.DUPLICATE_SUBSCRIPTION),
             affinity=1.0 if scene.speaks("TXT_CHARGED_AFTER_CANCEL", "TXT_CLAIMS_CANCELLED") else 0.0,
             objects=tuple(filter(None, (name, subscription.id if subscription else None))),
-            gap="charged_after_cancellation", subscription=subscription.id if subscription else None,
-            invoice=charge.invoice if charge else name, charges=(charge.id,) if charge else (),
+            gap="charged_after_cancellation",
+            subscription=subscription.id if subscription else None,
+            invoice=charge.invoice if charge else name,
+            charges=(charge.id,) if charge else (),
             owed=((charge.id, charge.amount_captured),) if charge else (),
             customer=scene.customer_of(name),
             would_change="A cancellation later than the charge would make it a policy question.",
-        )  # fmt: skip
+        )
         return
 
 
@@ -75,20 +84,35 @@ def _ending(scene: Scene) -> Iterator[Situation]:
     end = day(subscription.cancel_at or subscription.current_period_end, scene.snapshot.taken_at)
     if scene.wants_to_stay:
         yield _situation(
-            scene, "wants_to_stay", "Wants to stay", f"The subscription is set to end on {end}; the customer wants to keep it.",
-            strength=5.0, objects=(subscription.id,), subscription=subscription.id, customer=subscription.customer,
-            keep=(subscription.id,), gap=portal_gap(scene),
-        )  # fmt: skip
+            scene,
+            "wants_to_stay",
+            "Wants to stay",
+            f"The subscription is set to end on {end}; the customer wants to keep it.",
+            strength=5.0,
+            objects=(subscription.id,),
+            subscription=subscription.id,
+            customer=subscription.customer,
+            keep=(subscription.id,),
+            gap=portal_gap(scene),
+        )
         return
-    told = scene.wants_cancel or scene.speaks("TXT_CANCEL_CONFIRM_QUESTION", "TXT_CLAIMS_CANCELLED", "TXT_CANNOT_CANCEL")
+    told = scene.wants_cancel or scene.speaks(
+        "TXT_CANCEL_CONFIRM_QUESTION", "TXT_CLAIMS_CANCELLED", "TXT_CANNOT_CANCEL"
+    )
     others = [s for s in scene.live if not s.ending]
     yield _situation(
-        scene, "cancellation_scheduled", "Cancelled, runs out by itself",
+        scene,
+        "cancellation_scheduled",
+        "Cancelled, runs out by itself",
         f"The subscription is cancelled and ends on {end}; nothing is charged after that.",
-        strength=2.5 if not others else 1.5, affinity=2.5 if told else (1.0 if not scene.codes else 0.0),
-        objects=(subscription.id,), subscription=subscription.id, customer=subscription.customer, gap=portal_gap(scene),
+        strength=2.5 if not others else 1.5,
+        affinity=2.5 if told else (1.0 if not scene.codes else 0.0),
+        objects=(subscription.id,),
+        subscription=subscription.id,
+        customer=subscription.customer,
+        gap=portal_gap(scene),
         would_change="A live subscription that renews would still have to be stopped.",
-    )  # fmt: skip
+    )
 
 
 def _renewing(scene: Scene) -> tuple[Subscription, ...]:
@@ -101,12 +125,20 @@ def _account_deleted(scene: Scene) -> Iterator[Situation]:
         return
     charge = scene.newest_paid(renewing[0].id)
     yield _situation(
-        scene, "account_deleted", "Account deleted, still billed",
+        scene,
+        "account_deleted",
+        "Account deleted, still billed",
         "The customer says the account was deleted; the subscription behind it still renews.",
-        strength=3.0, affinity=0.5 if scene.found("past_due") else 2.0, objects=(renewing[0].id,), subscription=renewing[0].id,
-        extra=tuple(s.id for s in renewing) if len(renewing) == 1 else (), tie=len(renewing) > 1,
-        customer=renewing[0].customer, gap="deletion_keeps_billing", **_owed(scene, charge),
-    )  # fmt: skip
+        strength=3.0,
+        affinity=0.5 if scene.found("past_due") else 2.0,
+        objects=(renewing[0].id,),
+        subscription=renewing[0].id,
+        extra=tuple(s.id for s in renewing) if len(renewing) == 1 else (),
+        tie=len(renewing) > 1,
+        customer=renewing[0].customer,
+        gap="deletion_keeps_billing",
+        **_owed(scene, charge),
+    )
 
 
 def _owed(scene: Scene, charge: Charge | None) -> dict[str, object]:
@@ -131,18 +163,26 @@ def _cancel(scene: Scene) -> Iterator[Situation]:
     name = "schedule_managed" if subscription.schedule else "cancel_claimed" if never else "cancel_wanted"
     says = {
         "schedule_managed": "A cancellation is asked for, and a schedule with later phases holds the subscription.",
-        "cancel_claimed": "The customer says it was cancelled; Stripe shows no cancellation and the next renewal ahead.",
+        "cancel_claimed": "The customer says it was cancelled; Stripe shows no cancellation and a renewal ahead.",
         "cancel_wanted": "A cancellation is asked for and the subscription renews.",
     }[name]
     yield _situation(
-        scene, "cancel_which" if several else name,
+        scene,
+        "cancel_which" if several else name,
         "Which one to cancel?" if several else "Cancelled, says the customer" if never else "Wants to cancel",
-        says, strength=3.0, affinity=0.5 if regret or _beside_payment(scene) or not asked else 2.0, objects=tuple(s.id for s in renewing),
-        subscription=subscription.id, extra=() if several else (subscription.id,), tie=several,
-        customer=subscription.customer, gap=gap,
+        says,
+        strength=3.0,
+        affinity=0.5 if regret or _beside_payment(scene) or not asked else 2.0,
+        objects=tuple(s.id for s in renewing),
+        subscription=subscription.id,
+        extra=() if several else (subscription.id,),
+        tie=several,
+        customer=subscription.customer,
+        gap=gap,
         would_change="A cancellation before the charge in Stripe's records would make the charge ours to give back."
-        if never else None,
-    )  # fmt: skip
+        if never
+        else None,
+    )
 
 
 def _beside_payment(scene: Scene) -> bool:
@@ -159,10 +199,16 @@ def _already_ended(scene: Scene) -> Iterator[Situation]:
         subscription = ended[0]
         end = day(subscription.ended_at or subscription.canceled_at, scene.snapshot.taken_at)
         yield _situation(
-            scene, "already_canceled", "Ended already", f"The subscription ended on {end}; nothing renews.",
-            strength=3.0, affinity=1.0 if scene.wants_cancel else 0.0, objects=(subscription.id,),
-            subscription=subscription.id, customer=subscription.customer,
-        )  # fmt: skip
+            scene,
+            "already_canceled",
+            "Ended already",
+            f"The subscription ended on {end}; nothing renews.",
+            strength=3.0,
+            affinity=1.0 if scene.wants_cancel else 0.0,
+            objects=(subscription.id,),
+            subscription=subscription.id,
+            customer=subscription.customer,
+        )
 
 
 def _open_after_end(scene: Scene) -> Iterator[Situation]:
@@ -171,21 +217,32 @@ def _open_after_end(scene: Scene) -> Iterator[Situation]:
     if names and not nonpayment:
         invoice = scene.invoices[names[0]]
         yield _situation(
-            scene, "open_invoice_after_end", "Old invoice can still be paid",
+            scene,
+            "open_invoice_after_end",
+            "Old invoice can still be paid",
             "The subscription has ended, and an invoice from before can still be paid by mistake.",
-            strength=4.0, affinity=1.0, objects=(invoice.id,), invoice=invoice.id, subscription=invoice.subscription,
+            strength=4.0,
+            affinity=1.0,
+            objects=(invoice.id,),
+            invoice=invoice.id,
+            subscription=invoice.subscription,
             customer=invoice.customer,
-        )  # fmt: skip
+        )
 
 
 def _collection_paused(scene: Scene) -> Iterator[Situation]:
     for subscription in scene.named_subscriptions("collection_paused")[:1]:
         yield _situation(
-            scene, "collection_paused", "Billing is on pause",
+            scene,
+            "collection_paused",
+            "Billing is on pause",
             "The subscription is active, and collecting money for it is paused.",
-            strength=3.0, affinity=0.0 if scene.wants_cancel else 1.0, objects=(subscription.id,),
-            subscription=subscription.id, customer=subscription.customer,
-        )  # fmt: skip
+            strength=3.0,
+            affinity=0.0 if scene.wants_cancel else 1.0,
+            objects=(subscription.id,),
+            subscription=subscription.id,
+            customer=subscription.customer,
+        )
 
 
 def _documents(scene: Scene) -> Iterator[Situation]:
@@ -194,18 +251,25 @@ def _documents(scene: Scene) -> Iterator[Situation]:
     if not (tax or scene.wants(Wish.INVOICE) or scene.speaks("TXT_INVOICE")):
         return
     invoice = _asked_invoice(scene)
-    charge = None if invoice else next((c for c in scene.charges.values() if c.status == "succeeded" and c.captured), None)
+    charge = (
+        None if invoice else next((c for c in scene.charges.values() if c.status == "succeeded" and c.captured), None)
+    )
     if invoice is None and charge is None:
         return
     first = not scene.evidence.wishes or scene.evidence.wishes[0] in {Wish.INVOICE, Wish.TAX_ID}
     yield _situation(
-        scene, "tax_details_wanted" if tax else "invoice_wanted", "Tax details on invoices" if tax else "Wants an invoice",
+        scene,
+        "tax_details_wanted" if tax else "invoice_wanted",
+        "Tax details on invoices" if tax else "Wants an invoice",
         "Company or tax details are asked for on invoices." if tax else "A copy of an invoice or receipt is asked for.",
-        strength=3.0, affinity=2.0 if first else -1.0, objects=(invoice.id if invoice else charge.id if charge else "",),
-        invoice=invoice.id if invoice else None, charges=(charge.id,) if charge else (),
+        strength=3.0,
+        affinity=2.0 if first else -1.0,
+        objects=(invoice.id if invoice else charge.id if charge else "",),
+        invoice=invoice.id if invoice else None,
+        charges=(charge.id,) if charge else (),
         customer=scene.customer_of(invoice.id if invoice else charge.id if charge else None),
         gap=portal_gap(scene, "tax_id_update" if tax else "invoice_history"),
-    )  # fmt: skip
+    )
 
 
 def _asked_invoice(scene: Scene) -> Invoice | None:
@@ -227,18 +291,36 @@ def _settings(scene: Scene) -> Iterator[Situation]:
         return
     if scene.wants(Wish.UPDATE_CARD) or scene.speaks("TXT_CARD_UPDATE"):
         yield _situation(
-            scene, "card_change_wanted", "Wants to change the card", "Another card should be used from now on.",
-            affinity=1.5, customer=scene.focus, gap=portal_gap(scene),
+            scene,
+            "card_change_wanted",
+            "Wants to change the card",
+            "Another card should be used from now on.",
+            affinity=1.5,
+            customer=scene.focus,
+            gap=portal_gap(scene),
             subscription=scene.live[0].id if scene.live else None,
-        )  # fmt: skip
+        )
     if (scene.wants(Wish.CHANGE_PLAN) or scene.speaks("TXT_DOWNGRADE")) and len(scene.live) == 1:
         yield _situation(
-            scene, "plan_change_wanted", "Wants another plan", "Another plan is asked for; the customer can choose it alone.",
-            strength=2.5, affinity=-1.0 if scene.speaks(*TEAM_WORDS) else 1.5, customer=scene.live[0].customer, subscription=scene.live[0].id,
-            objects=(scene.live[0].id,), gap=portal_gap(scene),
-        )  # fmt: skip
+            scene,
+            "plan_change_wanted",
+            "Wants another plan",
+            "Another plan is asked for; the customer can choose it alone.",
+            strength=2.5,
+            affinity=-1.0 if scene.speaks(*TEAM_WORDS) else 1.5,
+            customer=scene.live[0].customer,
+            subscription=scene.live[0].id,
+            objects=(scene.live[0].id,),
+            gap=portal_gap(scene),
+        )
     if scene.speaks("TXT_PORTAL", "TXT_ACCOUNT_EMAIL"):
         yield _situation(
-            scene, "settings_wanted", "Looks for billing settings", "The customer looks for the billing settings.",
-            strength=2.5, affinity=1.0, customer=scene.focus, gap=portal_gap(scene),
-        )  # fmt: skip
+            scene,
+            "settings_wanted",
+            "Looks for billing settings",
+            "The customer looks for the billing settings.",
+            strength=2.5,
+            affinity=1.0,
+            customer=scene.focus,
+            gap=portal_gap(scene),
+        )

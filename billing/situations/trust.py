@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from billing.evidence import Bucket, Wish
-from billing.records import Dispute
+from billing.records import Charge, Dispute, Refund
 from billing.situations.scene import Scene
 from billing.situations.situation import Situation
 from billing.situations.wording import day, plain, short
@@ -50,33 +50,47 @@ def _dispute(scene: Scene, code: str, dispute: Dispute) -> Situation:
         "dispute_closed": ("Dispute closed", f"The dispute over {sum_of} is closed: {dispute.status}.", 2.0),
     }[code]
     return _situation(
-        code, headline, says, strength=strength, affinity=1.0 if _money_back(scene) else 0.0,
-        objects=(dispute.id, dispute.charge), charges=(dispute.charge,), dispute=dispute.id,
+        code,
+        headline,
+        says,
+        strength=strength,
+        affinity=1.0 if _money_back(scene) else 0.0,
+        objects=(dispute.id, dispute.charge),
+        charges=(dispute.charge,),
+        dispute=dispute.id,
         owed=((charge.id, charge.amount_captured),) if code == "dispute_inquiry" else (),
-        subscription=subscription.id if subscription else None, customer=scene.customer_of(dispute.charge),
+        subscription=subscription.id if subscription else None,
+        customer=scene.customer_of(dispute.charge),
         would_change="When the dispute closes, refunds can be judged again." if code == "dispute_open" else None,
-    )  # fmt: skip
+    )
 
 
 def _warning(scene: Scene) -> Iterator[Situation]:
     names = scene.objects("early_fraud_warning")
-    found = [w for w in scene.snapshot.early_fraud_warnings if w.id in names and w.actionable and w.charge in scene.charges]
+    found = [
+        w for w in scene.snapshot.early_fraud_warnings if w.id in names and w.actionable and w.charge in scene.charges
+    ]
     for warning in sorted(found, key=lambda w: (w.created, w.id), reverse=True)[:1]:
         charge = scene.charges[warning.charge]
         subscription = scene.subscription_behind(warning.charge)
         yield _situation(
-            "early_fraud_warning", "Bank warning on a charge",
+            "early_fraud_warning",
+            "Bank warning on a charge",
             "The card's bank reports the charge; giving it back now usually avoids a dispute.",
-            strength=4.8, affinity=0.5, objects=(warning.id, charge.id), charges=(charge.id,),
-            owed=((charge.id, charge.amount_captured),), subscription=subscription.id if subscription else None,
+            strength=4.8,
+            affinity=0.5,
+            objects=(warning.id, charge.id),
+            charges=(charge.id,),
+            owed=((charge.id, charge.amount_captured),),
+            subscription=subscription.id if subscription else None,
             customer=scene.customer_of(charge.id),
-        )  # fmt: skip
+        )
 
 
 def _refunds(scene: Scene) -> Iterator[Situation]:
     """The newest refund first: what was given back once is not given back again."""
-    asked = _money_back(scene)
-    for code, strength in (("refund_failed", 4.0), ("refund_pending", 3.2), ("already_refunded", 2.2), ("partly_refunded", 1.2)):
+    codes = {"refund_failed": 4.0, "refund_pending": 3.2, "already_refunded": 2.2, "partly_refunded": 1.2}
+    for code, strength in codes.items():
         behind = _refunded(scene, code)
         if not behind:
             continue
@@ -91,12 +105,29 @@ def _refunds(scene: Scene) -> Iterator[Situation]:
             "partly_refunded": ("Refunded in part", f"{sum_of} of the charge was refunded on {when}."),
         }[code]
         yield _situation(
-            code, headline, says, strength=strength, affinity=2.5 if asked else 0.0, objects=(behind,), charges=(behind,),
+            code,
+            headline,
+            says,
+            strength=strength,
+            affinity=_meant(scene, charge, refund),
+            objects=(behind,),
+            charges=(behind,),
             gap="no_refund_status" if scene.speaks("TXT_REFUND_STATUS") or scene.wants(Wish.REFUND_STATUS) else None,
-            invoice=charge.invoice, customer=scene.customer_of(behind),
+            invoice=charge.invoice,
+            customer=scene.customer_of(behind),
             dispute=refund.id if refund and code in {"refund_failed", "refund_pending"} else None,
-        )  # fmt: skip
+        )
         return
+
+
+def _meant(scene: Scene, charge: Charge, refund: Refund | None) -> float:
+    """Whether the ticket is about this refund: asked where it is, or money is wanted that was just given back."""
+    if scene.wants(Wish.REFUND_STATUS) or scene.speaks("TXT_REFUND_STATUS", "TXT_OVER_REFUNDED"):
+        return 2.5
+    if scene.wants_refund:
+        newest = next((c for c in scene.charges.values() if c.status == "succeeded"), None)
+        return 1.5 if charge is newest or (refund is not None and scene.within(refund.created, 14)) else -1.5
+    return -2.0 if scene.codes else 0.0
 
 
 def _refunded(scene: Scene, code: str) -> str | None:
@@ -113,10 +144,16 @@ def _connected(scene: Scene) -> Iterator[Situation]:
     names = [n for n in scene.objects("connected_account_charge") if n in scene.charges]
     if names and (scene.wants_refund or not scene.codes):
         yield _situation(
-            "connected_charge", "Paid to a connected account", "The payment belongs to a connected account as well.",
-            strength=2.5, affinity=1.5 if scene.wants_refund else 0.0, objects=(names[0],), charges=(names[0],),
-            owed=((names[0], scene.charges[names[0]].amount_captured),), customer=scene.customer_of(names[0]),
-        )  # fmt: skip
+            "connected_charge",
+            "Paid to a connected account",
+            "The payment belongs to a connected account as well.",
+            strength=2.5,
+            affinity=1.5 if scene.wants_refund else 0.0,
+            objects=(names[0],),
+            charges=(names[0],),
+            owed=((names[0], scene.charges[names[0]].amount_captured),),
+            customer=scene.customer_of(names[0]),
+        )
 
 
 def _no_access(scene: Scene) -> Iterator[Situation]:
@@ -126,12 +163,19 @@ def _no_access(scene: Scene) -> Iterator[Situation]:
     told = scene.speaks("TXT_NO_ACCESS") or scene.wants(Wish.RESTORE_ACCESS)
     for subscription in found[:1]:
         yield _situation(
-            "paid_no_access", "Paid, but no access",
+            "paid_no_access",
+            "Paid, but no access",
             f"{scene.product(subscription.id)} is paid and active in Stripe; the product does not let the customer in.",
-            bucket=Bucket.PRODUCT_FAILURE, strength=3.5, affinity=_missing(scene) if told else 0.0, objects=(subscription.id,),
-            subscription=subscription.id, customer=subscription.customer, keep=(subscription.id,),
-            gap="access_not_granted", would_change="An open or failed payment would explain the missing access.",
-        )  # fmt: skip
+            bucket=Bucket.PRODUCT_FAILURE,
+            strength=3.5,
+            affinity=_missing(scene) if told else 0.0,
+            objects=(subscription.id,),
+            subscription=subscription.id,
+            customer=subscription.customer,
+            keep=(subscription.id,),
+            gap="access_not_granted",
+            would_change="An open or failed payment would explain the missing access.",
+        )
 
 
 def _missing(scene: Scene) -> float:
@@ -150,7 +194,14 @@ def _nothing_behind(scene: Scene) -> Iterator[Situation]:
     if names:
         told = scene.speaks("TXT_NO_ACCESS", "TXT_PAID") or scene.wants(Wish.RESTORE_ACCESS)
         yield _situation(
-            "paid_nothing_behind", "Paid, nothing was set up", "A completed payment has no subscription or order behind it.",
-            bucket=Bucket.PRODUCT_FAILURE, strength=3.0, affinity=-2.0 if scene.speaks("TXT_DUP_TWICE") else 1.5 if told else 0.0, objects=tuple(names),
-            charges=(names[0],), customer=scene.customer_of(names[0]), gap="access_not_granted",
-        )  # fmt: skip
+            "paid_nothing_behind",
+            "Paid, nothing was set up",
+            "A completed payment has no subscription or order behind it.",
+            bucket=Bucket.PRODUCT_FAILURE,
+            strength=3.0,
+            affinity=-2.0 if scene.speaks("TXT_DUP_TWICE") else 1.5 if told else 0.0,
+            objects=tuple(names),
+            charges=(names[0],),
+            customer=scene.customer_of(names[0]),
+            gap="access_not_granted",
+        )

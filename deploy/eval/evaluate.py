@@ -1,9 +1,9 @@
 """How well does the text alone tell the bucket? `python deploy/eval/evaluate.py FILE.jsonl [--json] [--errors]`.
 
-Reads labelled tickets in the format of the codebook: one JSON object per line with `id, lang, subject, body, from_email,
-bucket, secondary, contestable, tags`. Tickets tagged `must_abstain` count only for abstention. Prints macro-F1 over seven
-classes and over the five seed buckets, each strict, lenient (the secondary counts when contestable) and clear-only,
-accuracy, expected calibration error and accuracy by coverage.
+Reads labelled tickets in the format of the codebook: one JSON object per line with `id, lang, subject, body,
+from_email, bucket, secondary, contestable, tags`. Tickets tagged `must_abstain` count only for abstention. Prints
+macro-F1 over seven classes and over the five seed buckets, each strict, lenient (the secondary counts when
+contestable) and clear-only, accuracy, expected calibration error and accuracy by coverage.
 """
 
 from __future__ import annotations

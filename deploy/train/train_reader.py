@@ -1,4 +1,4 @@
-"""Trains the reader's linear model offline: `python deploy/train/train_reader.py [seeds.tsv ...]` writes billing/reading/model.bin.
+"""How is the reader's linear model made? `python deploy/train/train_reader.py [seeds.tsv ...]` writes model.bin.
 
 Plain Python, no package needed. Seeds are tab-separated lines `bucket, language, text`, written for this purpose. The
 model is a multinomial logistic regression on the hashed features of billing/reading/features.py, weights in one byte.

@@ -16,7 +16,9 @@ from integrations.store.tables import delivery
 def insert_ignore(connection: sa.Connection, table: sa.Table, **values: Any) -> bool:
     """Insert unless a row of the same unique key exists; whether a row was inserted. Works on both databases."""
     build = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return connection.execute(build(table).values(**values).on_conflict_do_nothing()).rowcount == 1
+    key = next(iter(table.primary_key.columns))
+    inserted = build(table).values(**values).on_conflict_do_nothing().returning(key)
+    return connection.execute(inserted).first() is not None
 
 
 def accept(

@@ -1,4 +1,4 @@
-"""Situations 1 to 11: paid for more than once, or only seemingly so. Each stands next to its twin with one fact changed."""
+"""Situations 1 to 11: paid for more than once, or only seemingly so. Each has a twin with one fact changed."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ import pytest
 from billing.records import PendingItem
 from tests.billing.builders import (
     PORTAL,
-    PRO,
     TEAM,
     at,
     charge,

@@ -40,7 +40,9 @@ def test_an_open_dispute_is_never_refunded_and_a_person_decides(status):
 
 
 def test_an_inquiry_may_be_refunded_when_stripe_allows_it():
-    found = judge(REFUND, ordinary(dispute(charge="ch_A_1103", status="warning_needs_response", is_charge_refundable=True)))
+    found = judge(
+        REFUND, ordinary(dispute(charge="ch_A_1103", status="warning_needs_response", is_charge_refundable=True))
+    )
     assert writes(found) == [("refund_charge", "ch_A_1103", 2900)]
     assert ("hand_over", "dp_A") in helps(found)
 
@@ -69,7 +71,12 @@ def test_an_actionable_warning_suggests_a_full_refund_without_calling_it_fraud(a
 
 def _refunded(status, **fields):
     back = refund(status=status, **fields)
-    gone = charge(invoice="in_A", amount_refunded=2900 if status != "failed" else 0, refunded=status == "succeeded", refunds=(back,))
+    gone = charge(
+        invoice="in_A",
+        amount_refunded=2900 if status != "failed" else 0,
+        refunded=status == "succeeded",
+        refunds=(back,),
+    )
     return snapshot(customer(), subscription(), invoice(), gone, payment_method())
 
 
@@ -129,7 +136,10 @@ def test_a_connected_duplicate_charge_is_not_refunded():
 
 def test_an_unknown_value_on_the_charge_blocks_its_refund():
     world = duplicate()
-    odd = tuple(replace(c, refunds=(refund(status="teleported", amount=1),)) if c.id == "ch_B_1112" else c for c in world.charges)
+    odd = tuple(
+        replace(c, refunds=(refund(status="teleported", amount=1),)) if c.id == "ch_B_1112" else c
+        for c in world.charges
+    )
     found = judge(REFUND, replace(world, charges=odd))
     assert "refund_charge" not in kinds(found)
     assert found.diagnosis.needs_human

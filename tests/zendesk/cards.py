@@ -319,6 +319,12 @@ def handled() -> Card:
     return card
 
 
+def handled_without_reply() -> Card:
+    card = done()
+    card["approval"]["by"] = "Bo Lind"
+    return card
+
+
 def undone() -> Card:
     card = done()
     card["approval"]["steps"][1] |= {"state": "undone", "undoable": False}

@@ -185,6 +185,20 @@ def test_a_run_is_followed_to_its_end_then_the_reply_is_put_in_the_box_once(page
     assert len(server.asked) == polled
 
 
+def test_a_run_that_is_over_at_once_puts_the_reply_in_the_box_too(page: Page, server: Server) -> None:
+    server.answers["tickets/48213/approvals"] = cards.done
+    reviewed(page, server).locator("#go").click()
+    expect(page.locator("#reply-says")).to_contain_text("in the reply box")
+
+
+def test_a_colleague_s_run_puts_nothing_in_my_box(page: Page, server: Server) -> None:
+    server.answers["tickets/48213/approvals"] = cards.handled_without_reply
+    reviewed(page, server).locator("#go").click()
+    expect(page.locator("#verdict")).to_have_text("Refunded $29.00")
+    page.wait_for_timeout(100)
+    assert page.evaluate("asked.filter(a => /insert|append/.test(a[0])).length") == 0
+
+
 def test_what_the_agent_wrote_is_added_to_and_never_replaced(page: Page, server: Server) -> None:
     server.answers |= {"tickets/48213/approvals": cards.running, "approvals/ap_7Hq28F2C": cards.done}
     reviewed(page, server)

@@ -61,7 +61,7 @@
       say(said || (byId('note') || byId('verdict')).textContent.trim());
       if (focus && before !== 'loading' && document.hasFocus()) (byId(focus) || byId('verdict')).focus();
     }
-    if (approval && stage !== 'done' && stage !== 'stopped') ran.add(approval);
+    if (approval && ((stage !== 'done' && stage !== 'stopped') || before === 'review')) ran.add(approval);
     if (stage === 'done' && ran.has(approval)) insert();
     chosen();
     fit();

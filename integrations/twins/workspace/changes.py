@@ -58,7 +58,8 @@ class Changes:
         ]
 
     def _refunded(self, ticket: SeededTicket) -> str:
-        store, sums = self._stripe.store, dict[str, int]()
+        store = self._stripe.store
+        sums: dict[str, int] = {}
         for customer in ticket.customers:
             for charge in store.where("charge", customer=customer):
                 sums.setdefault(charge["currency"], 0)

@@ -30,8 +30,9 @@ class Wiretap:
         self._tried: dict[str, int] = {}
 
     def forget(self) -> None:
-        """To be called when the twins' own records have been cleared; running numbers go on."""
+        """To be called when the twins' own records have been cleared."""
         self.epoch += 1
+        self._taken = dict.fromkeys(self._taken, 0)
         self._lines.clear()
         self._tried.clear()
 
@@ -48,9 +49,9 @@ class Wiretap:
 
     def _entries(self, twin: Twin) -> list[tuple[datetime, dict[str, Any]]]:
         with twin.lock:
-            entries = [entry for entry in twin.wire if entry.number > self._taken[twin.service]]
-            # A slow request is recorded after younger ones: only numbers without a gap below them are settled.
-            self._taken[twin.service] = max([self._taken[twin.service], *(entry.number for entry in entries)])
+            # By place, not by number: a slow request is recorded after younger ones. A shorter record was cleared.
+            taken = self._taken[twin.service] if self._taken[twin.service] <= len(twin.wire) else 0
+            entries, self._taken[twin.service] = twin.wire[taken:], len(twin.wire)
         return [(entry.at, _line(entry)) for entry in entries]
 
     def _attempts(self, delivery: Delivery) -> list[tuple[datetime, dict[str, Any]]]:

@@ -76,7 +76,8 @@ class Nursery:
         for pid in self.pids:
             kill(pid)
         self._parent.kill()
-        self._parent.wait()
+        with self._parent:  # closes the pipes and waits
+            pass
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:

@@ -28,6 +28,21 @@ ROOT = Path(__file__).resolve().parents[3]
 WEBHOOK_SECRET = "whs-" + "k" * 24
 READ_KEY, WRITE_KEY = "rk_test_read" + "r" * 20, "rk_test_write" + "w" * 20
 REPOSITORY = "acme/web"
+# The permissions that the documentation asks for, and no others (facts: restricted keys).
+READ_PERMISSIONS = frozenset(
+    f"rak_{name}_read"
+    for name in (
+        "customer", "subscription", "invoice", "charge", "payment_intent", "payment_method", "checkout_session",
+        "product", "plan", "dispute", "radar", "credit_note", "event", "customer_portal",
+    )
+)  # fmt: skip
+WRITE_PERMISSIONS = frozenset(
+    f"rak_{name}_write"
+    for name in (
+        "subscription", "invoice", "charge", "refund", "customer_portal", "customer", "credit_note",
+        "checkout_session", "payment_intent",
+    )
+)  # fmt: skip
 POLICY = "[refunds]\nhold_seconds = 0\n"
 
 
@@ -53,11 +68,11 @@ class Rig:
 
     def prepare(self) -> None:
         """Seed what every test needs, write the settings, migrate the store."""
-        self.stripe.add_key(READ_KEY, None)
-        self.stripe.add_key(WRITE_KEY, None)
+        self.stripe.add_key(READ_KEY, READ_PERMISSIONS)
+        self.stripe.add_key(WRITE_KEY, READ_PERMISSIONS | WRITE_PERMISSIONS)
         self.agent = self.zendesk.add_agent("Ana Ruiz", "ana@acme.example")
         self.github.add_repository(REPOSITORY)
-        token = self.github.add_token([REPOSITORY])
+        token = self.github.add_token(repositories=[REPOSITORY])
         (self.folder / "policy.toml").write_text(self.policy, encoding="utf-8")
         self.port = free_port()
         self.environment = {
@@ -131,7 +146,7 @@ class Rig:
         delivery = self.zendesk.deliver_webhook(
             ticket_id, self.url + "/webhooks/zendesk", kind=kind, secret=WEBHOOK_SECRET, **tamper
         )
-        return int(delivery["status"] if isinstance(delivery, dict) else delivery.status)
+        return delivery.status or 0
 
     def launch(self, agent_id: int | None = None) -> str:
         """Open the sidebar as Zendesk's browser would; the page token."""
