@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
+import shutil
 import signal
+import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,9 +30,14 @@ from integrations.errors import OutsideError
 from integrations.github_client import AccessToken, AppKey, GitHubClient
 from integrations.http import Door
 from integrations.settings import Settings, SettingsError, read_settings, require
-from integrations.store import database
+from integrations.store import cards, database
 from integrations.stripe_executor import StripeExecutor
 from integrations.stripe_reader import StripeReader
+from integrations.twins.demo_world import seed
+from integrations.twins.github_twin import GitHubTwin
+from integrations.twins.stripe_twin import DEFAULT_KEY, StripeTwin
+from integrations.twins.workspace import Workspace
+from integrations.twins.zendesk_twin import ZendeskTwin
 from integrations.zendesk_client import ZendeskClient
 from integrations.zendesk_wire import SCOPES, ApiToken, OAuthClient
 from zendesk import sidebar, webhook
@@ -38,7 +47,7 @@ from zendesk.commands import UPSTREAM, USAGE, Stop, audit, diagnose, gaps, repla
 from zendesk.desk import Desk
 from zendesk.enrichment import Enriching
 from zendesk.gaps import GapFiling
-from zendesk.serving import PortTaken, serve
+from zendesk.serving import PortTaken, free_port, serve
 from zendesk.signatures import Launch, PageTokens
 from zendesk.web import create_app
 
@@ -264,6 +273,77 @@ def worker_command() -> None:
     leaving.wait()
     worker.stop()
     os._exit(0)
+
+
+@cli.command(name="demo", help="Try everything on this machine: twins of Stripe, Zendesk and GitHub, no keys.")
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="of the workspace; 0 takes a free one")
+def demo_command(port: int) -> None:
+    real = [name for name in ("STRIPE_READ_KEY", "STRIPE_WRITE_KEY") if "_live_" in os.environ.get(name, "")]
+    if real:
+        raise Stop(f"{real[0]} holds a live key. The demo runs only without: unset it, then start again.", USAGE)
+    with tempfile.TemporaryDirectory(prefix="billing-desk-demo-") as folder:
+        try:
+            _run_demo(Path(folder), port)
+        except OSError as error:
+            raise Stop(f"The workspace could not listen on port {port}: choose another --port.", USAGE) from error
+
+
+def _run_demo(folder: Path, port: int) -> None:
+    with StripeTwin(check_responses=False) as stripe, ZendeskTwin() as zendesk, GitHubTwin() as github:
+        world = seed(stripe, zendesk, github, now=zendesk.now())
+        with Workspace(stripe, zendesk, github, world=world, port=port) as workspace:
+            settings = _demo_settings(folder, workspace)
+            migrate(settings)
+            product = build(settings)
+            worker = product.worker()
+            worker.start()
+            workspace.product_url = f"http://127.0.0.1:{free_port()}"
+            workspace.on_reset = lambda: cards.forget_everything(product.engine)
+            zendesk.add_webhook(workspace.product_url + "/webhooks/zendesk", secret=settings.zendesk_webhook_secrets[0])
+            web = product.web(origin=workspace.url, sdk_url=workspace.sdk_url)
+            threading.Thread(target=_announce, args=(workspace,), daemon=True).start()
+
+            def stop() -> None:
+                worker.stop(seconds=1)
+                shutil.rmtree(folder, ignore_errors=True)
+
+            serve(web, "127.0.0.1", int(workspace.product_url.rpartition(":")[2]), 16, on_stop=stop)
+
+
+def _announce(workspace: Workspace) -> None:
+    """Once the web process answers, Zendesk delivers the tickets and the visitor gets the address."""
+    address = urlsplit(workspace.product_url)
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection((str(address.hostname), address.port or 0), 0.2):
+            break
+        time.sleep(0.05)
+    workspace.announce()
+    click.echo(f"Ten tickets are waiting. Open {workspace.url}   (Ctrl-C stops)")
+
+
+def _demo_settings(folder: Path, workspace: Workspace) -> Settings:
+    """Settings as an installation would have them, with the twins as vendors."""
+    stripe, zendesk, github = workspace.stripe, workspace.zendesk, workspace.github
+    return Settings(
+        database_url=f"sqlite:///{folder / 'demo.db'}",
+        secret_keys=(secrets.token_hex(20),),
+        zendesk_subdomain=zendesk.desk.subdomain,
+        zendesk_api_base=zendesk.url,
+        zendesk_oauth_client_id=zendesk.client_id,
+        zendesk_oauth_client_secret=zendesk.client_secret,
+        zendesk_webhook_secrets=(secrets.token_hex(16),),
+        zendesk_app_id=str(zendesk.app_id),
+        zendesk_installation_id=str(zendesk.installation_id),
+        zendesk_app_public_key=zendesk.public_key_pem,
+        stripe_read_key=DEFAULT_KEY,
+        stripe_write_key=DEFAULT_KEY,
+        stripe_api_base=stripe.url,
+        github_repository=workspace.world.repository,
+        github_token=github.add_token(repositories=[workspace.world.repository]),
+        github_api_base=github.url,
+        log_level="error",
+        log_format="text",
+    )
 
 
 for command in (diagnose, gaps, audit, replay):

@@ -102,6 +102,4 @@ def _lede(scene: Scene, plan: Plan, diagnosis: Diagnosis) -> str:
         rest = [title[0].lower() + title[1:] for title in writes[:-1]]
         return f"{writes[-1]}{' and ' + ', '.join(rest) if rest else ''}."
     offered = [p.says for p in plan.steps if p.step.kind not in {"write_internal_note", "file_issue", "explain"}]
-    if diagnosis.needs_human and not offered:
-        return diagnosis.why
     return offered[0] if offered else diagnosis.why

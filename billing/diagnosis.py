@@ -15,7 +15,7 @@ from billing.evidence import Bucket, TicketEvidence, Wish
 from billing.identity import Identity, Level
 from billing.policy import Policy
 from billing.reading.scoring import log_odds, weights
-from billing.situations import Scene, Situation, explained, situations
+from billing.situations import TELLING, Scene, Situation, explained, situations
 from billing.situations.duplicates import DUPLICATE_WORDS
 from billing.snapshot import Anomaly, BillingSnapshot
 
@@ -181,13 +181,9 @@ def _interactions(scene: Scene, lines: tuple[Situation, ...]) -> Iterator[tuple[
     if not scene.known or not scene.readable:
         return
     buckets = {line.bucket for line in lines}
-    elsewhere = scene.speaks("TXT_TWO_ACCOUNTS")
-    if (
-        scene.speaks(*DUPLICATE_WORDS)
-        and not elsewhere
-        and Bucket.DUPLICATE_SUBSCRIPTION not in buckets
-        and scene.charges
-    ):
+    accounted = buckets.union(*(line.overrules for line in lines if line.strength + line.affinity >= TELLING))
+    denied = bool(scene.subscriptions) and not scene.speaks("TXT_TWO_ACCOUNTS")
+    if denied and scene.speaks(*DUPLICATE_WORDS) and Bucket.DUPLICATE_SUBSCRIPTION not in accounted:
         says = "Stripe shows one subscription and no payment that was taken twice."
         yield Bucket.DUPLICATE_SUBSCRIPTION, _row("claims_twice_found_once", says, -2.5)
         yield Bucket.OTHER_BILLING, _row("claims_twice_found_once", says, 1.5)
@@ -263,8 +259,6 @@ _WRITES = (Wish.REFUND, Wish.CANCEL, Wish.KEEP, Wish.PAY, Wish.CHANGE_SEATS, Wis
 
 def needs_write(scene: Scene, bucket: Bucket) -> bool:
     """Whether what is asked for would have to be written to Stripe."""
-    if bucket is Bucket.NOT_BILLING:
-        return False
     asked = scene.wants(*_WRITES) or scene.wants_refund or scene.wants_cancel or scene.wants_to_stay
     return asked or bucket is Bucket.DUPLICATE_SUBSCRIPTION
 

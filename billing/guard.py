@@ -26,7 +26,7 @@ class Stale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """`reason`: no_steps, unknown_step, needs_other_step or identity."""
+    """`reason`: no_steps, unknown_step or needs_other_step."""
 
     reason: str
 
@@ -47,8 +47,6 @@ def recheck(approved: Plan, step_ids: Sequence[str], fresh: Decision) -> Verdict
     needed = {need.removeprefix("step:") for step in steps for need in step.requires if need.startswith("step:")}
     if not needed <= chosen:
         return Refused(reason="needs_other_step")
-    if fresh.identity.distrusted and any(planned.step.moves for planned in steps):
-        return Refused(reason="identity")
     return Cleared(steps=steps)
 
 
@@ -63,9 +61,10 @@ def _moved(approved: Plan, fresh: Plan) -> tuple[Fact, ...]:
     ]
     if changed:
         return tuple(changed)
-    old = {(planned.step.kind, planned.step.object) for planned in approved.steps}
-    new = {(planned.step.kind, planned.step.object) for planned in fresh.steps}
-    odd = sorted(old ^ new, key=str)
+    old = {(p.step.kind, p.step.object or "-"): p.requires for p in approved.steps}
+    new = {(p.step.kind, p.step.object or "-"): p.requires for p in fresh.steps}
+    odd = [entry for entry in sorted(old.keys() | new.keys()) if old.get(entry) != new.get(entry)]
     return tuple(
-        Fact(object=name or "-", field=kind, value="offered" if (kind, name) in new else "-") for kind, name in odd
+        Fact(object=name, field=kind, value=" ".join(("offered", *new[kind, name])) if (kind, name) in new else "-")
+        for kind, name in odd
     )

@@ -8,6 +8,7 @@ handler may be called again at any point; the engine keeps the order, the clock 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from dbos._serialization import Serializer  # the base class; only the import is
 
 from integrations.slots import Slot, SlotLost
 
+log = logging.getLogger(__name__)
 Handler = Callable[[str], float | None]
 QUEUES = ("enrich", "apply", "gap", "tidy")
 VERSION = "jobs-1"  # changes only with the shape of run_job; a drain is due then
@@ -114,7 +116,7 @@ class Worker:
                 # Somebody else runs under our name now: the only safe thing is to be gone at once.
                 os._exit(70)
             except Exception:
-                DBOS.logger.warning("slot_watch_failed")
+                log.warning("slot_watch_failed")
 
     def _sweep(self) -> None:
         """Resume runs of dead slots (free twice in a row) and runs of our own slot from before we were born."""
@@ -167,7 +169,7 @@ def _turn(queue: str, argument: str) -> float | None:
     try:
         return _HANDLERS[queue](argument)
     except Exception as error:
-        DBOS.logger.warning("job_failed queue=%s error=%s", queue, type(error).__name__)
+        log.warning("job_failed", extra={"job": queue, "failure": type(error).__name__}, exc_info=error)
         return RETRY_SECONDS
 
 

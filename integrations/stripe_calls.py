@@ -67,7 +67,7 @@ def translated(method: str, path: str) -> Iterator[None]:
         raise _ours(error, method, path) from None
     except (ValueError, AttributeError, TypeError, KeyError):
         # The SDK itself stumbles over `null`, lists and wrong shapes in an answer.
-        raise Garbled(service="stripe", method=method, path=path) from None
+        raise Garbled(service="stripe", method=method, path=path, retryable=True) from None
 
 
 def _ours(error: stripe.StripeError, method: str, path: str) -> OutsideError:

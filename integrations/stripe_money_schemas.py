@@ -122,7 +122,7 @@ class InvoiceSchema(StripeObject):
         )  # fmt: skip
 
 
-def _totals(data: Document) -> dict[str, int]:
+def _totals(data: Document) -> dict[str, Any]:
     """The four amounts that follow from each other where some are absent."""
     paid = data["amount_paid"] or 0
     known = next((data[name] for name in ("total", "amount_due", "subtotal") if data[name] is not None), paid)

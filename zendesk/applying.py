@@ -81,7 +81,7 @@ class Applying:
             return SOON
         with self._desk.engine.begin() as connection:
             approvals.change(connection, approval.id, attempts=approval.attempts + 1)
-        return min(30.0, self._desk.ladder[0].total_seconds() * 2**approval.attempts)
+        return min(30.0, self._desk.ladder[0].total_seconds() * float(2**approval.attempts))
 
     def _stop(self, approval: Approval, actions: tuple[Action, ...], reason: str) -> None:
         """End an approval of which nothing was sent."""

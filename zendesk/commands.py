@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from billing.handoff import handoff
 
 from billing.decision import Decision, decide
 from billing.evidence import Requester, TicketText
+from billing.handoff import handoff
 from billing.identity import Level
 from billing.reading import read_ticket
 from github_issues.filing import ledger

@@ -6,9 +6,12 @@ says so, never in an error. The note is written once a ticket: its operation id 
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from integrations.errors import NotFound, OutsideError, RateLimited, Unauthorized
 from integrations.store import cards
@@ -17,6 +20,7 @@ from zendesk.desk import Desk, Reading
 from zendesk.notes import enrichment_note, tags_of
 from zendesk.plans import freeze
 
+log = logging.getLogger(__name__)
 TRIES = 5
 
 
@@ -37,6 +41,13 @@ class Enriching:
             return None
         except OutsideError as error:
             return self._failed(argument, ticket_id, error)
+        except (DBAPIError, SQLAlchemyError):
+            raise  # the store is away: the engine calls again
+        except Exception as error:
+            # Our own fault, and trying again would only repeat it: the ticket is kept for a person.
+            log.exception("reading_failed", extra={"ticket_id": ticket_id, "failure": type(error).__name__})
+            self._store_error(ticket_id, "reading_failed", "This ticket could not be read by us. A person has to look.")
+            return None
         self._failures.pop(argument, None)
         store_reading(self._desk, reading)
         return self._write_note(reading)

@@ -81,7 +81,7 @@ def receipts_of(actions: Sequence[Action]) -> tuple[Receipt, ...]:
 def enrichment_note(decision: Decision, sections: Mapping[str, Sequence[str]]) -> str:
     """The internal note of a ticket that was just read: the handoff's six parts as HTML."""
     heading = "Needs a person" if state_of(decision) == "needs_human" else decision.headline
-    return f"<p><b>Billing: {escape_html(heading)}</b></p>" + _sections(sections)
+    return f"<p><b>Billing: {escape_html(heading)}</b></p>" + sections_html(sections)
 
 
 def tags_of(decision: Decision) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ def paragraphs(text: str) -> str:
 def _run_note(document: Mapping[str, Any], approval: Approval, actions: Sequence[Action]) -> str:
     sections = dict(document.get("handoff", {}).get("sections", {}))
     sections["ACTION TAKEN"] = [_told(approval, action) for action in actions if action.kind != "public_reply"]
-    return f"<p><b>Billing: approved by {escape_html(approval.agent_name)}</b></p>" + _sections(sections)
+    return f"<p><b>Billing: approved by {escape_html(approval.agent_name)}</b></p>" + sections_html(sections)
 
 
 def _told(approval: Approval, action: Action) -> str:
@@ -130,7 +130,7 @@ def _told(approval: Approval, action: Action) -> str:
     )
 
 
-def _sections(sections: Mapping[str, Sequence[str]]) -> str:
+def sections_html(sections: Mapping[str, Sequence[str]]) -> str:
     parts = []
     for name, lines in sections.items():
         items = "".join(f"<li>{escape_html(line)}</li>" for line in lines)

@@ -44,9 +44,10 @@ def serve(
     Raises PortTaken before anything was served.
     """
     counted = InFlight(app)
+    socket_map: dict[int, Any] = {}
     try:
         server = create_server(
-            counted, host=host, port=port, threads=threads, connection_limit=1000, channel_timeout=20,
+            counted, map=socket_map, host=host, port=port, threads=threads, connection_limit=1000, channel_timeout=20,
             max_request_body_size=1024 * 1024 + 4096, max_request_header_size=32 * 1024, ident="billing-desk",
             clear_untrusted_proxy_headers=True,
         )  # fmt: skip
@@ -59,12 +60,19 @@ def serve(
     def stop(_signal: int, _frame: object) -> None:
         if not stopping.is_set():
             stopping.set()
-            dispatcher.close(server)  # the listening socket only: answers still need the server's trigger
+            for one in [one for one in socket_map.values() if one.accepting]:
+                dispatcher.close(one)  # the listening sockets only: answers still need the server's trigger
             threading.Thread(target=_leave, args=(counted, on_stop), daemon=True).start()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    server.run()
+    while True:
+        try:
+            server.run()
+            break
+        except OSError:
+            if not stopping.is_set():  # else: the socket that was closed above was being waited for
+                raise
     while stopping.is_set():
         time.sleep(1.0)  # the leaving thread ends the process
 

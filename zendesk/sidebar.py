@@ -7,8 +7,9 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Blueprint, Response, request
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
@@ -18,7 +19,7 @@ from integrations.errors import NotFound, OutsideError
 from integrations.store import approvals, cards, deliveries
 from integrations.store.tables import correction
 from zendesk import approval as approving
-from zendesk import undoing
+from zendesk import handing, undoing
 from zendesk.agents import Agent
 from zendesk.answers import page, refused, said, wants_html
 from zendesk.assets import CACHE_CONTROL, asset
@@ -140,7 +141,8 @@ class Sidebar:
             return said(document, code)
         view = request.values.get("view", "review" if error else "glance")
         viewer = self.viewer(agent)
-        return page(render_card(document, view=view, lang=_language(agent), now=self.desk.now(), agent=viewer), code)
+        html = render_card(document, view=view, lang=_language(agent), now=self.desk.now(), agent=viewer, zone=_zone())
+        return page(html, code)
 
     def refuse(self, refusal: Refusal) -> Response:
         """The error envelope; a person gets it inside the card of the ticket, where the ticket may be shown."""
@@ -271,6 +273,12 @@ def _add_tickets(routes: Blueprint, sidebar: Sidebar) -> None:
         agent, body = sidebar.agent_for(ticket_id), _loaded(LookupSchema())
         return _changed(sidebar, ticket_id, agent, lookup=body["query"].strip())
 
+    @routes.post("/api/tickets/<int:ticket_id>/handover")
+    def hand_over(ticket_id: int) -> Response:
+        agent = sidebar.agent_for(ticket_id)
+        handing.hand_over(desk, ticket_id, agent)
+        return sidebar.card(ticket_id, agent)
+
     @routes.post("/api/tickets/<int:ticket_id>/approvals")
     def approve(ticket_id: int) -> Response:
         agent, body = sidebar.approver_for(ticket_id), _loaded(ApprovalSchema(), _approval_form)
@@ -391,6 +399,15 @@ def _approval_form() -> Mapping[str, Any]:
 def _language(agent: Agent) -> str:
     wanted = request.headers.get("Accept-Language") or agent.locale
     return wanted.split(",")[0].split("-")[0].strip().lower()[:2] or "en"
+
+
+def _zone() -> tzinfo:
+    """The agent's own time zone, as the page names it; UTC for anything else."""
+    name = request.headers.get("X-Time-Zone", "")
+    try:
+        return ZoneInfo(name) if 0 < len(name) < 64 else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
 
 
 def _closed(reason: str) -> Response:

@@ -78,8 +78,6 @@ class Draft:
         undo_until: datetime | None = None, after: Step | None = None,
     ) -> bool:  # fmt: skip
         """Offer a step, or block it. `after`: a step of this plan without which this one must not run."""
-        if any(planned.step == step for planned in self.steps):
-            return True
         gated = step.moves or step.kind in {"send_portal_login", "create_portal_session"}
         if gated and not self.trusted:
             self.block(step.kind, step.object, "identity")
@@ -108,15 +106,12 @@ class Draft:
         return (VERIFIED_FIRST,) * unverified + ((f"step:{after.kind}:{after.object}",) if after else ())
 
     def block(self, kind: str, name: str | None, why: str) -> None:
-        entry = Blocked(step=kind, object=name, why=why)
-        if entry not in self.blocked:
-            self.blocked.append(entry)
+        self.blocked.append(Blocked(step=kind, object=name, why=why))
 
     def ruled_out(self, kind: str, subscription: Subscription) -> bool:
         """Whether the contract's shape forbids the step; then it is blocked with the shape's reason."""
-        why = shape(subscription, self.scene.snapshot, self.scene.policy).why_not(kind)
-        if why is None and self.scene.unknown(subscription.id):
-            why = "unknown_value"
+        odd = "unknown_value" if self.scene.unknown(subscription.id) else None
+        why = odd or shape(subscription, self.scene.snapshot, self.scene.policy).why_not(kind)
         if why is not None:
             self.block(kind, subscription.id, why)
         return why is not None
@@ -131,7 +126,7 @@ class Draft:
         return Plan(
             steps=steps,
             impact=self._impact(),
-            blocked=tuple(sorted(self.blocked, key=lambda b: (b.step, b.object or "", b.why))),
+            blocked=tuple(sorted(set(self.blocked), key=lambda b: (b.step, b.object or "", b.why))),
             untouched=self._untouched(),
             affected_charges=tuple(p.step.charge for p in steps if isinstance(p.step, RefundCharge)),
             kept=kept,

@@ -14,7 +14,6 @@ from billing.records import Charge, Invoice
 from billing.situations.wording import day
 
 _FINAL_DISPUTES = frozenset({"needs_response", "under_review", "lost", "prevented"})
-_KNOWN_DISPUTES = _FINAL_DISPUTES | {"won", "warning_needs_response", "warning_under_review", "warning_closed"}
 _INQUIRY = frozenset({"warning_needs_response", "warning_under_review"})
 
 
@@ -56,8 +55,6 @@ def _why_not(draft: Draft, charge: Charge, window: bool) -> str | None:
     dispute = scene.disputes.get(charge.id)
     owner = scene.customers.get(charge.customer or "")
     if scene.unknown(charge.id, charge.invoice):
-        return "unknown_value"
-    if dispute is not None and dispute.status not in _KNOWN_DISPUTES:
         return "unknown_value"
     if charge.connected or (charge.invoice in scene.invoices and scene.invoices[charge.invoice or ""].connected):
         return "connected_account"
@@ -175,8 +172,6 @@ def credit_note(draft: Draft, invoice: Invoice, amount: int) -> bool:
 def pay(draft: Draft, invoice: Invoice, method: str | None) -> bool:
     """Collect an open invoice once, with a card that is newer than the last failure."""
     subscription = draft.scene.subscriptions.get(invoice.subscription or "")
-    if invoice.status != "open" or invoice.amount_remaining <= 0:
-        return False
     if subscription is not None and draft.ruled_out("pay_invoice", subscription):
         return False
     if invoice.connected:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from billing.evidence import Wish
 from billing.proposals import money, steps
 from billing.proposals.draft import Draft
 from billing.records import PaymentMethod
+from billing.situations.duplicates import DUPLICATE_WORDS
 from billing.situations.situation import Situation
 from billing.situations.wording import day
 
@@ -20,7 +20,8 @@ def _duplicate(draft: Draft, line: Situation) -> None:
     if line.tie:
         steps.ask(draft, "which_plan", line.subscription)
         return
-    if line.name == "monthly_and_annual":
+    leaves = draft.scene.wants_cancel and not draft.scene.speaks(*DUPLICATE_WORDS)
+    if line.name == "monthly_and_annual" or leaves:
         steps.ask(draft, "which_plan", line.subscription)
     for name in line.extra:
         steps.stop(draft, name)
@@ -194,8 +195,7 @@ def _ending(draft: Draft, line: Situation) -> None:
 
 
 def _stays(draft: Draft, line: Situation) -> None:
-    if line.subscription:
-        steps.stay(draft, line.subscription)
+    steps.stay(draft, line.subscription or "")
 
 
 def _cancel(draft: Draft, line: Situation) -> None:
@@ -221,9 +221,7 @@ def _account_deleted(draft: Draft, line: Situation) -> None:
 
 
 def _charged_after_end(draft: Draft, line: Situation) -> None:
-    subscription = draft.scene.subscriptions.get(line.subscription or "")
-    if subscription is not None:
-        steps.stop(draft, subscription.id)
+    steps.stop(draft, line.subscription or "")
     _refund(draft, line)
 
 
@@ -273,7 +271,7 @@ def _regret(draft: Draft, line: Situation) -> None:
     steps.portal(draft, line.customer)
     for name in line.extra:
         steps.stop(draft, name)
-    if draft.scene.wants(Wish.REFUND) or draft.scene.wants_refund:
+    if draft.scene.wants_refund:
         steps.hand_over(draft, "refund_by_goodwill", line.charges[0], "A person decides on money back out of goodwill.")
 
 
@@ -283,8 +281,7 @@ def _dispute(draft: Draft, line: Situation) -> None:
     due = f" by {day(dispute.due_by, draft.now)}" if dispute.due_by else ""
     steps.explain(draft, "dispute", line.dispute, line.says)
     steps.hand_over(draft, "dispute", line.dispute, f"Whoever answers disputes has to reply to the bank{due}.")
-    if line.subscription:
-        steps.stop(draft, line.subscription)
+    steps.stop(draft, line.subscription or "")
 
 
 def _inquiry(draft: Draft, line: Situation) -> None:
@@ -295,8 +292,7 @@ def _inquiry(draft: Draft, line: Situation) -> None:
 
 
 def _warned(draft: Draft, line: Situation) -> None:
-    if line.subscription:
-        steps.stop(draft, line.subscription)
+    steps.stop(draft, line.subscription or "")
     _refund(draft, line, window=False)
 
 
@@ -307,7 +303,7 @@ def _refunded(draft: Draft, line: Situation) -> None:
 
 
 def _refund_failed(draft: Draft, line: Situation) -> None:
-    draft.block("refund_charge", line.charges[0], "already_refunded")
+    draft.block("refund_charge", line.charges[0], "not_permitted")
     says = "The refund came back; a person arranges another way to pay it out."
     steps.hand_over(draft, "refund_failed", line.dispute or line.charges[0], says)
 
@@ -374,7 +370,7 @@ TABLE: Mapping[str, Line] = {
             "two_purchases", "separate_workspaces", "separate_users", "seat_proration", "pending_seat_proration",
             "pending_proration", "recovered_on_retry", "already_canceled", "dispute_closed", "price_changed",
             "discount_ended", "proration_charge", "plan_changed", "metered_usage", "credit_balance", "tax_on_invoice",
-            "other_currency_shown", "several_currencies", "trialing", "customer_deleted",
+            "other_currency_shown", "several_currencies", "trialing",
         ), _explained,
     ),
 }  # fmt: skip

@@ -71,7 +71,8 @@ _NAMES = {
     "kr": "?",
 }
 _ISO = frozenset(
-    "usd eur gbp jpy cny krw brl inr cad aud nzd chf sek nok dkk pln mxn clp ars cop sgd hkd twd try zar czk huf ils thb idr php vnd".split()
+    "usd eur gbp jpy cny krw brl inr cad aud nzd chf sek nok dkk pln mxn clp ars cop sgd hkd twd try zar czk huf "
+    "ils thb idr php vnd".split()
 )
 _NUMBER = r"\d{1,9}(?:[.,' ]\d{3}){0,3}(?:[.,]\d{1,3})?(?!\d)"
 _BEFORE = r"us\$|r\$|a\$|ca?\$|nz\$|hk\$|[$€£¥₩₹]|" + "|".join(sorted(_ISO))
@@ -113,7 +114,8 @@ _MONTH_DAY = re.compile(r"(?<![^\W_])([^\W\d_]{3,10})\.? (\d{1,2})(?:st|nd|rd|th
 _GITHUB_PAGE = re.compile(r"(?<![\w.-])github\.com/([A-Za-z0-9-]{1,40})(?![A-Za-z0-9-])", re.I)
 _GITHUB_NAME = re.compile(r"(?<![\w.@/+-])@([A-Za-z0-9-]{1,40})(?![\w.@-])")
 _GITHUB_PAGES = frozenset(
-    "orgs features settings issues pulls marketplace login about pricing apps sponsors topics explore notifications".split()
+    "orgs features settings issues pulls marketplace login about pricing apps sponsors topics "
+    "explore notifications".split()
 )
 
 

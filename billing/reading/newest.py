@@ -29,12 +29,14 @@ _WROTE = tuple(
 _FORWARDS = tuple(
     "original message|forwarded message|begin forwarded message|ursprüngliche nachricht|weitergeleitete nachricht|"
     "message d'origine|message original|message transféré|début du message|mensaje original|mensaje reenviado|"
-    "mensagem original|mensagem encaminhada|元のメッセージ|転送メッセージ|转发的邮件|原始邮件|转发邮件|원본 메시지|원본 메일|"
+    "mensagem original|mensagem encaminhada|元のメッセージ|転送メッセージ|转发的邮件|原始邮件|转发邮件|"
+    "원본 메시지|원본 메일|"
     "전달된 메시지|please type your reply above this line|reply above this line".split("|")
 )
 _HEADER_KEYS = frozenset(
     "from sent to subject cc date reply-to von gesendet an betreff datum de envoyé à objet date enviado para asunto "
-    "assunto fecha data enviada 差出人 送信日時 宛先 件名 日付 发件人 发送时间 收件人 主题 日期 寄件者 收件者 主旨 보낸사람 "
+    "assunto fecha data enviada 差出人 送信日時 宛先 件名 日付 发件人 发送时间 收件人 主题 日期 "
+    "寄件者 收件者 主旨 보낸사람 "
     "받는사람 제목 날짜 보낸날짜".split()
 )
 _DEVICE_LINES = (

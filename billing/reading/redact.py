@@ -16,11 +16,13 @@ _KEY = re.compile(
 )
 _PRIVATE_KEY = "-----BEGIN "
 _CARD_CODE = re.compile(
-    r"\b(?:cvv2?|cvc2?|csc|security code|prüfziffer|código de seguridad|código de segurança)(?: is| ist| es|:| =|=| -)? ?(\d{3,4})\b",
+    r"\b(?:cvv2?|cvc2?|csc|security code|prüfziffer|código de seguridad|código de segurança)"
+    r"(?: is| ist| es|:| =|=| -)? ?(\d{3,4})\b",
     re.I,
 )
 _PASSWORD = re.compile(
-    r"\b(?:password|passwd|passwort|kennwort|mot de passe|contraseña|senha|パスワード|密码|密碼|비밀번호) ?(?:is|ist|est|es|é|は|是)? ?[:=：] ?(\S{3,100})",
+    r"\b(?:password|passwd|passwort|kennwort|mot de passe|contraseña|senha|パスワード|密码|密碼|비밀번호)"
+    r" ?(?:is|ist|est|es|é|は|是)? ?[:=：] ?(\S{3,100})",
     re.I,
 )
 

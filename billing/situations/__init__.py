@@ -10,10 +10,10 @@ from billing.situations import duplicates, other, payments, seats, self_serve, t
 from billing.situations.scene import OPEN_DISPUTE, Scene
 from billing.situations.situation import Situation
 
-__all__ = ["Scene", "Situation", "explained", "situations"]
+__all__ = ["TELLING", "Scene", "Situation", "explained", "situations"]
 
 _SUBJECTS = (duplicates, trust, seats, payments, self_serve, other)
-_TELLING = 4.0  # log-odds from which a state may overrule the text
+TELLING = 4.0  # log-odds from which a state may overrule the text
 _EXPLAINED = 0.35
 _TEXT_SHARE = 0.5  # how much of the text's leaning counts when two lines compete
 
@@ -34,7 +34,7 @@ def situations(scene: Scene, leaning: Mapping[Bucket, float] | None = None) -> t
 
 def explained(lines: Iterable[Situation], leaning: Mapping[Bucket, float]) -> dict[Bucket, float]:
     """What is left of the words' leaning once a telling state explains why they sound like something else."""
-    overruled = {b for line in lines if line.strength + line.affinity >= _TELLING for b in line.overrules}
+    overruled = {b for line in lines if line.strength + line.affinity >= TELLING for b in line.overrules}
     return {b: value * _EXPLAINED if b in overruled and value > 0 else value for b, value in leaning.items()}
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from billing.evidence import Bucket, Wish
-from billing.families import DuplicateGroup, family, overlap_charges, plan
+from billing.families import DuplicateGroup, overlap_charges, plan
 from billing.records import Charge, Subscription
 from billing.situations.scene import Scene
 from billing.situations.situation import Situation
@@ -207,7 +207,7 @@ def _overpaid(scene: Scene, name: str, paid: tuple[Charge, ...]) -> Situation:
 def _twin_incomplete(scene: Scene) -> Iterator[Situation]:
     """A first payment that never came through, next to a subscription that is paid."""
     for twin in scene.subscriptions.values():
-        beside = [s for s in scene.live if twin.status == "incomplete" and same_family(scene, s, twin)]
+        beside = [s for s in scene.live if twin.status == "incomplete" and scene.same_family(s, twin)]
         if beside and any(i.status == "paid" for i in scene.invoices_of(beside[0].id)):
             yield Situation(
                 name="twin_incomplete",
@@ -224,12 +224,6 @@ def _twin_incomplete(scene: Scene) -> Iterator[Situation]:
                 customer=twin.customer,
                 would_change="A captured payment on the second checkout would make it a duplicate.",
             )
-
-
-def same_family(scene: Scene, one: Subscription, other: Subscription) -> bool:
-    if not one.items or not other.items:
-        return False
-    return family(one.items[0].price, scene.policy) == family(other.items[0].price, scene.policy)
 
 
 def _hold(scene: Scene) -> Iterator[Situation]:

@@ -42,7 +42,6 @@ def recognise(scene: Scene) -> Iterator[Situation]:
     yield from _recent_renewal(scene)
     yield from _explained(scene)
     yield from _trialing(scene)
-    yield from _deleted(scene)
 
 
 def _situation(name: str, headline: str, says: str, **fields: object) -> Situation:
@@ -78,6 +77,7 @@ def _annual_renewal(scene: Scene) -> Iterator[Situation]:
             "Yearly renewal, not expected",
             f"{plain(invoice.amount_paid, invoice.currency)} for another year was paid on {paid}.",
             bucket=Bucket.SELF_SERVE_GAP if blocked else Bucket.OTHER_BILLING,
+            strength=3.5 if blocked else 3.0,
             affinity=2.0 if _regret(scene) or blocked else (0.0 if scene.codes else 1.0),
             objects=(name, subscription.id),
             subscription=subscription.id,
@@ -86,7 +86,7 @@ def _annual_renewal(scene: Scene) -> Iterator[Situation]:
             charges=(charge.id,) if charge else (),
             owed=_owed(scene, charge),
             customer=subscription.customer,
-            gap="no_renewal_notice",
+            gap="no_renewal_notice" if _regret(scene) or blocked or not scene.codes else None,
             would_change="A cancellation that was tried before the renewal would make it a self-serve question.",
         )
         return
@@ -102,7 +102,8 @@ def _trial_converted(scene: Scene) -> Iterator[Situation]:
             "Trial became paid",
             f"The trial ended on {day(subscription.trial_end, scene.snapshot.taken_at)} and a first payment was taken.",
             bucket=Bucket.SELF_SERVE_GAP,
-            strength=3.0,
+            strength=3.5,
+            overrules=(Bucket.OTHER_BILLING,),
             affinity=2.0 if scene.speaks("TXT_TRIAL") or _regret(scene) or scene.wants_cancel else 0.0,
             objects=(subscription.id,),
             subscription=subscription.id,
@@ -134,6 +135,7 @@ def _canceled_after_trial(scene: Scene) -> Iterator[Situation]:
             f"The trial ended on {ends}, the cancellation came on {canceled}; one payment lies between.",
             bucket=Bucket.SELF_SERVE_GAP,
             strength=3.5,
+            overrules=(Bucket.OTHER_BILLING,),
             affinity=2.0 if told else 0.0,
             objects=(subscription.id, paid[0].id),
             subscription=subscription.id,
@@ -207,17 +209,4 @@ def _trialing(scene: Scene) -> Iterator[Situation]:
             objects=(subscription.id,),
             subscription=subscription.id,
             customer=subscription.customer,
-        )
-
-
-def _deleted(scene: Scene) -> Iterator[Situation]:
-    deleted = [c for c in scene.customers.values() if c.deleted]
-    if deleted and len(deleted) == len(scene.customers):
-        yield _situation(
-            "customer_deleted",
-            "Customer record was deleted",
-            "The customer was deleted in Stripe; the subscriptions ended with it and nothing is charged any more.",
-            strength=1.5,
-            objects=tuple(c.id for c in deleted),
-            customer=deleted[0].id,
         )

@@ -157,6 +157,7 @@ def _paused(scene: Scene) -> Iterator[Situation]:
                 "The trial ended without a way to pay, so the subscription is paused."
                 if trial
                 else "A payment failed and the subscription is paused until it is paid.",
+                overrules=(Bucket.PRODUCT_FAILURE, Bucket.OTHER_BILLING),
                 objects=_ids(subscription, invoice),
                 subscription=subscription.id,
                 customer=subscription.customer,
@@ -167,7 +168,8 @@ def _paused(scene: Scene) -> Iterator[Situation]:
 
 def _first_payment(scene: Scene) -> Iterator[Situation]:
     for subscription in scene.named_subscriptions("first_payment_incomplete")[:1]:
-        if subscription.status != "incomplete":
+        beside = any(scene.same_family(subscription, s) and scene.charges_of(s.id) for s in scene.live)
+        if subscription.status != "incomplete" or beside:
             continue
         invoice = _latest_unpaid(scene, subscription.id)
         authenticate = bool(scene.found("authentication_required"))

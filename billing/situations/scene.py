@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from billing.evidence import TicketEvidence, Wish
-from billing.families import DuplicateGroup, duplicate_groups
+from billing.families import DuplicateGroup, duplicate_groups, family
 from billing.identity import Identity, Level
 from billing.policy import Policy
 from billing.records import Charge, Customer, Dispute, Invoice, PaymentMethod, Price, Subscription
@@ -124,6 +124,11 @@ class Scene:
         """Live subscriptions of one thing for one owner, over all of the requester's customers."""
         return duplicate_groups(self.snapshot, self.policy, tuple(self.customers))
 
+    def same_family(self, one: Subscription, other: Subscription) -> bool:
+        if not one.items or not other.items:
+            return False
+        return family(one.items[0].price, self.policy) == family(other.items[0].price, self.policy)
+
     def doubled(self, *subscriptions: Subscription) -> bool:
         """Whether all of these are duplicates of one another, and that is not what the customer wants."""
         names = {s.id for s in subscriptions}
@@ -145,10 +150,6 @@ class Scene:
         return tuple(
             c for c in self.charges.values() if c.invoice == invoice and c.status == "succeeded" and c.captured
         )
-
-    def open_invoice(self, subscription: str) -> Invoice | None:
-        """The newest payable invoice."""
-        return next((i for i in self.invoices_of(subscription) if i.status == "open" and i.amount_remaining > 0), None)
 
     def customer_of(self, *ids: str | None) -> str | None:
         """The customer of the first object that is known, else the focus."""

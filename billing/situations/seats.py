@@ -40,7 +40,7 @@ def _apart(scene: Scene) -> Iterator[Situation]:
         yield Situation(
             name=anomaly.code,
             bucket=Bucket.TEAM_SEATS,
-            overrules=(Bucket.DUPLICATE_SUBSCRIPTION,),
+            overrules=(Bucket.DUPLICATE_SUBSCRIPTION, Bucket.OTHER_BILLING),
             strength=4.5,
             affinity=min(1.5, _affinity(scene)),
             headline=short(f"{_count(len(kept))} {thing}, not mistakes"),
@@ -144,7 +144,7 @@ def _pending(scene: Scene) -> Iterator[Situation]:
 def _several_seats(scene: Scene) -> Iterator[Situation]:
     for subscription in scene.named_subscriptions("multiple_seats")[:1]:
         seats = max((item.quantity for item in subscription.items), default=1)
-        wants_change = scene.wants(Wish.CHANGE_SEATS) or scene.speaks("TXT_SEAT_CHANGE")
+        wants_change = scene.wants(Wish.CHANGE_SEATS)
         yield Situation(
             name="seats_change_wanted" if wants_change else "seats_on_one_subscription",
             bucket=Bucket.TEAM_SEATS,

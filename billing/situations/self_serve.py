@@ -51,8 +51,6 @@ def _charged_after_cancellation(scene: Scene) -> Iterator[Situation]:
     for name in scene.objects("charged_after_cancellation"):
         invoice = scene.invoices.get(name)
         charge = scene.charges.get(name) or next(iter(scene.charges_for(name)), None)
-        if charge is None and invoice is None:
-            continue
         subscription = scene.subscription_behind(name)
         taken = charge.created if charge else invoice.created if invoice else None
         yield _situation(
@@ -222,7 +220,8 @@ def _open_after_end(scene: Scene) -> Iterator[Situation]:
             "Old invoice can still be paid",
             "The subscription has ended, and an invoice from before can still be paid by mistake.",
             strength=4.0,
-            affinity=1.0,
+            affinity=2.0 if scene.speaks("TXT_PAST_DUE", "TXT_CLAIMS_CANCELLED", "TXT_CHARGED_AFTER_CANCEL") else 1.0,
+            overrules=(Bucket.FAILED_PAYMENT,),
             objects=(invoice.id,),
             invoice=invoice.id,
             subscription=invoice.subscription,
@@ -239,6 +238,7 @@ def _collection_paused(scene: Scene) -> Iterator[Situation]:
             "The subscription is active, and collecting money for it is paused.",
             strength=3.0,
             affinity=0.0 if scene.wants_cancel else 1.0,
+            overrules=(Bucket.DUPLICATE_SUBSCRIPTION, Bucket.FAILED_PAYMENT, Bucket.OTHER_BILLING),
             objects=(subscription.id,),
             subscription=subscription.id,
             customer=subscription.customer,

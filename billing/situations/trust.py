@@ -158,9 +158,9 @@ def _connected(scene: Scene) -> Iterator[Situation]:
 
 def _no_access(scene: Scene) -> Iterator[Situation]:
     found = scene.named_subscriptions("paid_and_active")
-    if not found and scene.speaks("TXT_NO_ACCESS"):
-        found = tuple(s for s in scene.live if s.status == "active" and _paid_up(scene, s.id))[:1]
     told = scene.speaks("TXT_NO_ACCESS") or scene.wants(Wish.RESTORE_ACCESS)
+    if scene.speaks("TXT_QUALITY") and not scene.speaks("TXT_PAID") and not scene.wants(Wish.RESTORE_ACCESS):
+        return  # it is there and disappoints: no access question
     for subscription in found[:1]:
         yield _situation(
             "paid_no_access",
@@ -181,12 +181,9 @@ def _no_access(scene: Scene) -> Iterator[Situation]:
 def _missing(scene: Scene) -> float:
     """How much of the complaint is about access: regret or a bill in the same text make it less."""
     beside = scene.speaks("TXT_USAGE", "TXT_PRICE_ROSE", "TXT_RENEWAL_SURPRISE", "TXT_UNUSED", "TXT_FORGOT_CANCEL")
-    return -1.5 if beside or scene.doubled(*scene.live) else 1.5
-
-
-def _paid_up(scene: Scene, subscription: str) -> bool:
-    invoices = scene.invoices_of(subscription)
-    return bool(invoices) and invoices[0].status == "paid"
+    if beside or scene.doubled(*scene.live):
+        return -1.5
+    return 0.0 if scene.wants_refund and not scene.wants(Wish.RESTORE_ACCESS) else 1.5
 
 
 def _nothing_behind(scene: Scene) -> Iterator[Situation]:

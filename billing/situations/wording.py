@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from billing.money import Money
 
@@ -27,7 +27,3 @@ def day(moment: datetime | None, now: datetime) -> str:
 
 def plain(amount: int, currency: str) -> str:
     return Money(amount, currency).plain()
-
-
-def days_between(earlier: datetime, later: datetime) -> int:
-    return (later - earlier) // timedelta(days=1)

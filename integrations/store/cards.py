@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from integrations.store import tables
 from integrations.store.tables import card
 
 
@@ -63,3 +64,16 @@ def change(connection: sa.Connection, ticket_id: int, now: datetime, *, version:
         statement = statement.where(card.c.version == version)
     done = connection.execute(statement.values(version=card.c.version + 1, updated_at=now, **values))
     return done.rowcount == 1
+
+
+def forget_everything(engine: sa.Engine) -> None:
+    """The demo's "Start over": empty every table. A card keeps its request count, which is part of its jobs' keys."""
+    with engine.begin() as connection:
+        for table in (tables.action, tables.approval, tables.delivery, tables.gap_ticket, tables.gap, tables.audit):
+            connection.execute(sa.delete(table))
+        connection.execute(
+            sa.update(card).values(
+                state="enriching", document=None, plan=None, approval_id=None, correction=None, chosen=None,
+                lookup=None, noted=None, noted_at=None, as_of=None, version=card.c.version + 1,
+            )
+        )  # fmt: skip

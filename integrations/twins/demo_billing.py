@@ -138,7 +138,9 @@ class Billing:
             owner, self.pro, created=begun, status="past_due", decline="insufficient_funds", advice="try_again_later",
             payment_method=card,
         )  # fmt: skip
-        self._fail_again(owner, sub, card, "insufficient_funds", (2,), next_in=timedelta(days=1), advice="try_again_later")
+        self._fail_again(
+            owner, sub, card, "insufficient_funds", (2,), next_in=timedelta(days=1), advice="try_again_later"
+        )
         return (owner["id"],)
 
     # -- pieces -----------------------------------------------------------------------------------------------------

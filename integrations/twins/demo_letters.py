@@ -42,14 +42,14 @@ def letters(now: datetime) -> tuple[Letter, ...]:
         Letter(
             id=48213, key="maya", name="Maya Okafor", email="maya.okafor@brightpath.example", minutes_ago=4,
             subject="Charged twice this month??", highlight="charged twice this month",
-            text=f"Hi, I was charged twice this month for Pro, on the {day(19)} and again on the {day(10)}. I only have "
-            "one account. Can you please look into it and give me one of those back?\n\nThanks, Maya",
+            text=f"Hi, I was charged twice this month for Pro, on the {day(19)} and again on the {day(10)}. I only "
+            "have one account. Can you please look into it and give me one of those back?\n\nThanks, Maya",
         ),
         Letter(
             id=48212, key="jonas", name="Jonas Weber", email="jonas.weber@nordlicht.example", minutes_ago=11,
             subject="Zahlung geht nicht durch", highlight="Zahlung geht nicht durch", locale="de",
-            text="Hallo, die Zahlung geht nicht durch und ich bekomme ständig Mahnungen per E-Mail. Meine alte Karte ist "
-            "abgelaufen, ich habe jetzt eine neue. Wo kann ich die neue Karte eintragen?\n\nViele Grüße\nJonas Weber",
+            text="Hallo, die Zahlung geht nicht durch und ich bekomme ständig Mahnungen per E-Mail. Meine alte Karte "
+            "ist abgelaufen, ich habe eine neue. Wo kann ich die neue Karte eintragen?\n\nViele Grüße\nJonas Weber",
         ),
         Letter(
             id=48209, key="priya", name="Priya Raman", email="priya.raman@lumenstudio.example", minutes_ago=26,
@@ -84,8 +84,8 @@ def letters(now: datetime) -> tuple[Letter, ...]:
         Letter(
             id=48191, key="noor", name="Noor Haddad", email="noor.haddad@mailbox.example", minutes_ago=184,
             subject="Where is my receipt", highlight="receipt", billed_as="accounts@haddadstudio.example",
-            text=f"Hi, I paid for Pro on the {day(13)} but I never got a receipt. I may have used the address of my studio "
-            "when I signed up.\n\nNoor Haddad",
+            text=f"Hi, I paid for Pro on the {day(13)} but I never got a receipt. I may have used the address of my "
+            "studio when I signed up.\n\nNoor Haddad",
         ),
         Letter(
             id=48185, key="ben", name="Ben Cole", email="ben.cole@colebrothers.example", minutes_ago=301,

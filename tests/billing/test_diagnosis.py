@@ -65,6 +65,13 @@ def test_nothing_to_act_on_is_undecided_and_needs_a_person(text):
     assert writes(found) == []
 
 
+def test_a_state_that_tells_little_does_not_stand_in_for_a_missing_text():
+    from tests.billing.test_situation_seats import _seats
+
+    found = judge(replace(ticket(""), has_text=False), _seats(5))
+    assert found.diagnosis.bucket is Bucket.UNDECIDED
+
+
 def test_an_operator_who_asks_without_text_gets_what_the_state_says():
     asked = ticket("", requester={"named_by_operator": True})
     found = judge(asked, duplicate())

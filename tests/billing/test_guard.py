@@ -76,6 +76,15 @@ def test_a_sender_who_became_distrusted_makes_the_plan_stale():
     assert isinstance(recheck(APPROVED, ALL, judge(flagged, duplicate())), Stale)
 
 
+def test_a_requester_who_is_no_longer_verified_makes_the_plan_stale():
+    doubted = replace(TWICE, requester=ticket(verification="none").requester)
+    verdict = recheck(APPROVED, ALL, judge(doubted, duplicate()))
+    assert isinstance(verdict, Stale)
+    assert ("sub_B", "schedule_cancellation", "offered requester_verified") in [
+        (f.object, f.field, f.value) for f in verdict.moved
+    ]
+
+
 def test_a_plan_without_facts_is_compared_by_its_steps():
     before, after = judge(ticket("?", email="x@else.example"), duplicate(customers=())), judge(TWICE, duplicate())
     assert isinstance(recheck(before.plan, ["s1"], after), Stale)

@@ -70,7 +70,8 @@ def test_ten_tickets_wait_in_zendesk_with_verified_requesters(three: Three, worl
     assert world.tickets[0].id == 48213
     for each in world.tickets:
         ticket = desk.tickets[each.id]
-        assert (ticket["subject"], ticket["status"], ticket["requester_id"]) == (each.subject, "open", each.requester_id)
+        assert (ticket["subject"], ticket["requester_id"]) == (each.subject, each.requester_id)
+        assert ticket["status"] == "open"
         assert [one["verification_method"] for one in desk.identities[each.requester_id]] == ["full"]
         assert ticket["updated_at"] == (NOW - timedelta(minutes=each.minutes_ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -141,7 +142,8 @@ def test_sams_upgrade_is_paid_and_active(of: Of) -> None:
 
     assert (subscription["status"], subscription["items"]["data"][0]["price"]["unit_amount"]) == ("active", 9900)
     assert (invoice["billing_reason"], invoice["status"]) == ("subscription_update", "paid")
-    assert invoice["total"] == sum(line["amount"] for line in invoice["lines"]["data"]) == of("Sam", "charge")[0]["amount"]
+    assert invoice["total"] == sum(line["amount"] for line in invoice["lines"]["data"])
+    assert invoice["total"] == of("Sam", "charge")[0]["amount"]
 
 
 def test_noors_address_is_not_the_one_stripe_knows(three: Three, world: World) -> None:
@@ -194,7 +196,7 @@ def test_the_story_holds_on_any_day(now: datetime) -> None:
     stripe, zendesk, github = twins(now)
     world = seed(stripe, zendesk, github, now=now)
     moments = [made["created"] for made in stripe.store.objects.values() if made.get("created")]
-    maya = [one for one in stripe.store.where("subscription", customer=world.tickets[0].customers[0])]
+    maya = stripe.store.where("subscription", customer=world.tickets[0].customers[0])
 
     assert max(moments) <= int(now.timestamp())
     assert [one["status"] for one in maya] == ["active", "active"]
@@ -252,6 +254,8 @@ def test_announcing_delivers_every_ticket_once(three: Three, world: World) -> No
     assert {one.status for one in zendesk.deliveries} == {202}
 
 
-@pytest.mark.parametrize(("number", "word"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (11, "11th"), (12, "12th"), (23, "23rd")])
+@pytest.mark.parametrize(
+    ("number", "word"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (11, "11th"), (12, "12th"), (23, "23rd")]
+)
 def test_days_are_written_as_people_write_them(number: int, word: str) -> None:
     assert ordinal(number) == word

@@ -6,7 +6,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from playwright.sync_api import Frame, Page, expect
 from integrations.twins.demo_world import seed
 from integrations.twins.github_twin import GitHubTwin
 from integrations.twins.server import Request, Response, Twin
-from integrations.twins.stripe_twin import DEFAULT_KEY, StripeTwin, World
+from integrations.twins.stripe_twin import DEFAULT_KEY, StripeTwin
 from integrations.twins.workspace import Workspace
 from integrations.twins.workspace.wire import masked, shortened
 from integrations.twins.zendesk_twin import ZendeskTwin
@@ -201,7 +201,8 @@ def test_a_single_get_or_invoke_of_something_unknown_is_rejected(opened: tuple[P
 def test_inserted_html_becomes_paragraphs_without_scripts_and_appending_keeps_them(opened: tuple[Page, Frame]) -> None:
     page, frame = opened
     editor = page.get_by_role("textbox", name="Reply")
-    frame.evaluate("() => client.invoke('ticket.editor.insert', '<p>Hi Maya,</p><p onclick=\"x()\">one<br>two</p><img src=x onerror=x()>')")
+    given = "<p>Hi Maya,</p><p onclick='x()'>one<br>two</p><img src=x onerror=x()>"
+    frame.evaluate("given => client.invoke('ticket.editor.insert', given)", given)
     expect(editor.locator("p")).to_have_count(2)
     frame.evaluate("() => client.invoke('comment.appendHtml', '<p>and three</p><script>x()</script>')")
     expect(editor.locator("p")).to_have_count(3)
@@ -254,11 +255,10 @@ def test_switching_to_dark_tells_the_app_without_reloading_it(stage: Stage, open
     assert len(stage.product.launches()) == 1
 
 
-def test_a_stranger_s_message_is_not_answered(opened: tuple[Page, Frame]) -> None:
+def test_a_message_from_another_window_is_not_answered(opened: tuple[Page, Frame]) -> None:
     page, frame = opened
-    page.evaluate(
-        "() => postMessage(JSON.stringify({id: 1, request: 'invoke', params: {notify: ['from myself']}}), location.origin)"
-    )
+    forged = {"id": 1, "request": "invoke", "params": {"notify": ["from myself"]}}
+    page.evaluate("forged => postMessage(JSON.stringify(forged), location.origin)", forged)
     frame.evaluate("() => client.get('ticket.id')")
 
     expect(page.locator("#toast")).to_have_text("")
@@ -327,7 +327,7 @@ def test_writes_are_marked_and_what_they_changed_is_shown_before_and_after(
 
     expect(page.locator("#wire tr.wrote")).to_have_count(2)
     expect(page.locator("#changes div", has_text="Renewing plans")).to_have_text("Renewing plans2 → 1")
-    expect(page.locator("#changes div", has_text="Refunded")).to_have_text("Refunded to Maya0.00 USD → 29.00 USD")
+    expect(page.locator("#changes div", has_text="Refunded")).to_have_text("Refunded to Maya$0.00 → $29.00")
     expect(page.locator("#changes div", has_text="Next charge")).to_have_text("Next charge3 Dec + 12 Dec → 3 Dec")
     expect(page.locator(".tour [aria-current=step]")).to_have_text("2 Approve the plan")
 
@@ -343,7 +343,7 @@ def test_tags_and_the_issue_that_counts_the_ticket_are_among_the_changes(stage: 
 
 
 def test_a_refund_made_before_the_demo_is_no_change(stage: Stage) -> None:
-    assert changed(stage, 48185)["Refunded to Ben"] == ("29.00 USD", "29.00 USD")
+    assert changed(stage, 48185)["Refunded to Ben"] == ("$29.00", "$29.00")
 
 
 def test_webhooks_to_the_product_are_on_the_wire_too(stage: Stage) -> None:
@@ -383,7 +383,9 @@ def test_targets_are_short_and_without_addresses(target: str, shown: str) -> Non
 
 
 def test_effects_are_masked_like_targets() -> None:
-    assert masked("refund 29.00 usd on ch_1TwinA0000000007 for a@b.example") == "refund 29.00 usd on ch_…0007 for a…@b.example"
+    effect = "refund 29.00 usd on ch_1TwinA0000000007 for a@b.example"
+
+    assert masked(effect) == "refund 29.00 usd on ch_…0007 for a…@b.example"
 
 
 # -- faults, reset, doors -------------------------------------------------------------------------------------------
@@ -471,9 +473,7 @@ def test_the_page_has_a_strict_policy_that_frames_only_the_product(stage: Stage)
         ("/fault", {"name": "earthquake"}, {}, 400),
     ],
 )
-def test_other_doors_stay_shut(
-    stage: Stage, path: str, body: object, headers: dict[str, str], status: int
-) -> None:
+def test_other_doors_stay_shut(stage: Stage, path: str, body: object, headers: dict[str, str], status: int) -> None:
     assert ask(stage, path, body, **headers)[0] == status
     assert stage.resets == []
 

@@ -15,6 +15,7 @@ from integrations.twins.zendesk_twin import ZendeskTwin
 
 Facts = dict[str, str]
 _RENEWS = ("active", "trialing", "past_due")
+_SIGNS = {"usd": "$", "eur": "€", "jpy": "¥"}
 _CASES = re.compile(r"Cases \| \*\*(\d+)\*\*")
 
 
@@ -67,7 +68,7 @@ class Changes:
                     if made["status"] not in ("failed", "canceled"):
                         sums[made["currency"]] += int(made["amount"])
         paid = {currency: amount for currency, amount in sums.items() if amount} or dict(list(sums.items())[:1])
-        return " + ".join(money(amount, currency).upper() for currency, amount in paid.items()) or "nothing"
+        return " + ".join(priced(amount, currency) for currency, amount in paid.items()) or "nothing"
 
     def _desk_facts(self, ticket: SeededTicket) -> Facts:
         desk = self._zendesk.desk
@@ -88,6 +89,12 @@ class Changes:
             if link.search(issue["body"] or ""):
                 return f"#{number}{_cases(issue['body'])}"
         return "none"
+
+
+def priced(amount: int, currency: str) -> str:
+    """$29.00, €19.00, ¥3900; other currencies keep their code."""
+    number, _, code = money(amount, currency).partition(" ")
+    return _SIGNS[code] + number if code in _SIGNS else f"{number} {code.upper()}"
 
 
 def _cases(body: str) -> str:

@@ -107,7 +107,7 @@ class Workspace(Twin):
         return response
 
     def _check(self, request: Request) -> Response | None:
-        """Launch tokens speak for an agent: no other site may fetch one, not even through a name that resolves to us."""
+        """Launch tokens speak for an agent: no other site may fetch one, not even under a name that leads to us."""
         host = request.headers.get("host", "")
         if host == f"localhost:{self.port}" and request.method == "GET":
             return Response(307, b"", {"Location": self.url + request.raw_target})

@@ -45,9 +45,18 @@ def test_automatic_senders_are_machines(sender: str) -> None:
 
 @pytest.mark.parametrize(
     "subject",
-    ["Automatic reply: Invoice", "Abwesenheitsnotiz: Rechnung", "Réponse automatique : facture", "Respuesta automática: cobro",
-     "Resposta automática: fatura", "自動返信: 請求", "自动回复：发票", "자동 회신: 결제", "Undeliverable: receipt"],
-)  # fmt: skip
+    [
+        "Automatic reply: Invoice",
+        "Abwesenheitsnotiz: Rechnung",
+        "Réponse automatique : facture",
+        "Respuesta automática: cobro",
+        "Resposta automática: fatura",
+        "自動返信: 請求",
+        "自动回复：发票",
+        "자동 회신: 결제",
+        "Undeliverable: receipt",
+    ],
+)
 def test_absence_notes_and_bounces_are_recognised_by_subject(subject: str) -> None:
     assert read("I am back on Monday.", subject).machine_mail
 

@@ -17,7 +17,7 @@ OWN = "Please send me the receipt for May."
     "quoted",
     [
         "On Tue, 3 Mar 2026 at 10:12, Support <help@shop.example> wrote:\n> You were charged twice.",
-        "On Tue, 3 Mar 2026 at 10:12, A Very Long Name Of Somebody\n<help@shop.example> wrote:\n> You were charged twice.",
+        "On Tue, 3 Mar 2026 at 10:12, A Rather Long Name Here\n<help@shop.example> wrote:\n> You were charged twice.",
         "El mar, 3 mar 2026 a las 10:12, Soporte escribió:\n> cobro doble",
         "Le mar. 3 mars 2026 à 10:12, Support a écrit :\n> double débit",
         "Am Di., 3. März 2026 um 10:12 Uhr schrieb Support:\n> schrieb schon\nAm 3.3.2026 schrieb:",
@@ -29,7 +29,7 @@ OWN = "Please send me the receipt for May."
         "---------- Forwarded message ---------\nYou were charged twice",
         "-----Ursprüngliche Nachricht-----\nDoppelt abgebucht",
         "From: Help <help@shop.example>\nSent: Tuesday\nTo: me@mail.example\nSubject: Twice\n\ncharged twice",
-        "Von: Hilfe <help@shop.example>\nGesendet: Dienstag\nAn: ich@mail.example\nBetreff: doppelt\n\ndoppelt abgebucht",
+        "Von: Hilfe <h@shop.example>\nGesendet: Dienstag\nAn: ich@mail.example\nBetreff: doppelt\n\ndoppelt abgebucht",
         "De : Aide <help@shop.example>\nEnvoyé : mardi\nÀ : moi@mail.example\nObjet : double\n\ndébité deux fois",
         "De: Ayuda <help@shop.example>\nEnviado: martes\nPara: yo@mail.example\nAsunto: doble\n\ncobro doble",
         "差出人: help@shop.example\n送信日時: 火曜日\n宛先: me@mail.example\n件名: 二重\n\n二重請求",

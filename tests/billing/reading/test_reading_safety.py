@@ -68,7 +68,7 @@ def test_any_text_is_read_without_an_error(subject: str, body: str) -> None:
 
 
 def test_an_ordinary_ticket_takes_a_few_milliseconds() -> None:
-    body = "Hello, I bought the yearly plan last week and my bank shows two payments of 29.00 EUR. Please refund one. Thanks"
+    body = "I bought the yearly plan last week and my bank shows two payments of 29.00 EUR. Please refund one. Thanks"
     start = time.process_time()
     for _ in range(10):
         read_ticket(TicketText(subject="Charged twice", body=body), Requester(), 1)
