@@ -318,6 +318,8 @@ def _announce(workspace: Workspace) -> None:
             break
         time.sleep(0.05)
     workspace.announce()
+    twins = (workspace.stripe, workspace.zendesk, workspace.github)
+    click.echo("Twins: " + "  ".join(f"{twin.service} {twin.url}" for twin in twins), err=True)
     click.echo(f"Ten tickets are waiting. Open {workspace.url}   (Ctrl-C stops)")
 
 

@@ -115,7 +115,7 @@ class _Table:
 
     def _list(self, path: tuple[str, ...], value: Any) -> list[Any]:
         if not isinstance(value, list):
-            raise _Refused(path, f"{_name(path)} is a list, such as [\"one\", \"two\"].")
+            raise _Refused(path, f'{_name(path)} is a list, such as ["one", "two"].')
         return value
 
     def _texts(self, path: tuple[str, ...], value: Any) -> tuple[str, ...]:

@@ -35,13 +35,9 @@ class Reply:
 def draft(decision: Decision, policy: Policy) -> Reply:
     """The reply before anything was done. Links stand as `{portal_link}` and so on, see `fill_links`."""
     facts = reply_facts(decision, policy)
-    language = facts["language"]
-    return Reply(
-        locale=language,
-        body=render(facts, None, language),
-        english=render(facts, None, "en") if language != "en" else None,
-        facts=facts,
-    )
+    body, language = render(facts, None, facts["language"])
+    english = render(facts, None, "en")[0] if language != "en" else None
+    return Reply(locale=language, body=body, english=english, facts=facts)
 
 
 def final(facts: Mapping[str, Any], receipts: Sequence[Receipt], policy: Policy, language: str | None = None) -> str:
@@ -49,7 +45,7 @@ def final(facts: Mapping[str, Any], receipts: Sequence[Receipt], policy: Policy,
 
     `language` overrides the facts' own, for the agent's English reading of it.
     """
-    return render(facts, tuple(receipts), offered(language or facts["language"], policy))
+    return render(facts, tuple(receipts), offered(language or facts["language"], policy))[0]
 
 
 def fill_links(body: str, links: Mapping[str, str]) -> str:

@@ -115,7 +115,7 @@ class InvoiceSchema(StripeObject):
             collection_method=data["collection_method"] or "charge_automatically",
             tax=sum(whole(one.get("amount")) for one in listed(data["total_taxes"])),
             discount_amount=sum(whole(one.get("amount")) for one in listed(data["total_discount_amounts"])),
-            paid_at=moment(dig(data["status_transitions"], "paid_at")), auto_advance=bool(data["auto_advance"]),
+            paid_at=moment(dig(data["status_transitions"], "paid_at")), auto_advance=data["auto_advance"] is not False,
             payments=tuple(_invoice_payment(one) for one in listed(data["payments"])),
             lines=tuple(line(one) for one in listed(data["lines"])), connected=bool(data["on_behalf_of"]),
             metadata=data["metadata"] or {},

@@ -245,7 +245,7 @@ class PortalSchema(StripeObject):
         updates = dig(features, "customer_update", "allowed_updates")
         login = data["login_page"]
         return records.PortalConfiguration(
-            id=data["id"], active=bool(data["active"]),
+            id=data["id"], active=data["active"] is not False,
             login_page_url=text(dig(login, "url")) if dig(login, "enabled") else None,
             cancel=on("subscription_cancel"), update_payment_method=on("payment_method_update"),
             invoice_history=on("invoice_history"), customer_update=on("customer_update"),

@@ -29,6 +29,7 @@ from zendesk.desk import Desk
 from zendesk.plans import thaw
 from zendesk.refusals import Refusal
 
+TELLING = ("write_internal_note", "file_issue")
 NOT_ALONE = {"needs_other_step": "One of these steps needs another step of the plan that was left out."}
 
 
@@ -244,7 +245,9 @@ def _actions(
     desk: Desk, approval_id: str, plan: Plan, request: Request, agent: Agent, customer: str | None, now: datetime
 ) -> list[dict[str, Any]]:
     rows = []
-    for position, planned in enumerate(plan.steps):
+    # The note and the issue tell what came of the other steps, so they run after them wherever the plan lists them.
+    ordered = sorted(plan.steps, key=lambda planned: planned.step.kind in TELLING)
+    for position, planned in enumerate(ordered):
         wanted = planned.id in request.steps and (request.file_issue or planned.step.kind != "file_issue")
         rows.append(_action(desk, approval_id, planned.id, position, encode(planned.step), agent, customer, now))
         rows[-1].update(

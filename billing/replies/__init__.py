@@ -64,10 +64,16 @@ class Phrases:
         return self.texts.get(f"{section}.{name}", ())
 
 
+@lru_cache(maxsize=1)
+def available() -> tuple[str, ...]:
+    """The languages that have a table."""
+    return tuple(language for language in LANGUAGES if (files("billing.replies") / f"{language}.toml").is_file())
+
+
 @lru_cache(maxsize=len(LANGUAGES))
 def phrases(language: str) -> Phrases:
-    """The table of one of LANGUAGES. Raises KeyError for another."""
-    if language not in LANGUAGES:
+    """The table of one of `available()`. Raises KeyError for another."""
+    if language not in available():
         raise KeyError(language)
     table = tomllib.loads((files("billing.replies") / f"{language}.toml").read_text(encoding="utf-8"))
     claims = table.pop("claims")

@@ -16,7 +16,7 @@ from babel.numbers import get_currency_symbol
 
 from billing.money import Money, parse_decimal
 from billing.plan import Receipt
-from billing.replies import FIELD, LANGUAGES, LINKS, phrases
+from billing.replies import FIELD, LANGUAGES, LINKS, available, phrases
 from billing.replies.rendering import Facts, outcome_phrase
 
 _NUMBER = r"\d{1,3}(?:[.,'’\u00a0\u202f ]\d{3})+(?:[.,]\d{1,3})?|\d+(?:[.,]\d{1,3})?"
@@ -43,7 +43,8 @@ _PROVES = {"stop": "canceled", "stop_extra": "canceled", "end_now": "canceled", 
 
 def check(body: str, facts: Facts, receipts: Sequence[Receipt]) -> tuple[str, ...]:
     """Each problem once, empty when the reply is fine. `facts["links"]`, when set, are the links that were put in."""
-    languages = tuple(dict.fromkeys((facts["language"], "en")))
+    languages = tuple(language for language in dict.fromkeys((facts["language"], "en")) if language in available())
+    body = _without_names(body, facts)
     found = (
         *_amounts(body, facts),
         *_days(body, facts, languages),
@@ -52,6 +53,16 @@ def check(body: str, facts: Facts, receipts: Sequence[Receipt]) -> tuple[str, ..
         *_claims(body, facts, receipts, languages),
     )
     return tuple(dict.fromkeys(found))
+
+
+def _without_names(body: str, facts: Facts) -> str:
+    """The text without the names that stand in the facts: a plan may be called "$29 Plan", an invoice 2026-11-03."""
+    values = [*_valued(facts, "product"), *_valued(facts, "invoice")]
+    names = {str(entry[key]) for entry in values for key in ("product", "invoice") if key in entry}
+    names |= {facts["sign_off"], facts["brand"]}
+    for name in sorted(filter(re.compile(r"\w").search, names), key=len, reverse=True):
+        body = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", "•", body)
+    return body
 
 
 # --- amounts --------------------------------------------------------------------------------------------------------
@@ -105,7 +116,8 @@ def _valued(value: Any, key: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _days(body: str, facts: Facts, languages: Sequence[str]) -> Iterator[str]:
-    allowed = {date.fromisoformat(value["day"]) for value in _valued(facts, "day")} | {date.fromisoformat(facts["today"])}
+    named = (value["day"] for value in _valued(facts, "day"))
+    allowed = {date.fromisoformat(moment) for moment in (*named, facts["today"])}
     for quote, year, month, day in _dated(body, languages):
         if not any((d.month, d.day) == (month, day) and year in (None, d.year) for d in allowed):
             yield f'"{quote}" is not a date of this plan'

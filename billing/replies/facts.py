@@ -7,6 +7,7 @@ Who is not proven to be the payer gets none of them.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from billing.decision import Decision
@@ -15,7 +16,7 @@ from billing.identity import Level
 from billing.money import Money
 from billing.policy import Policy
 from billing.records import Charge, Invoice, Subscription
-from billing.replies import ALIASES, LANGUAGES
+from billing.replies import ALIASES, available
 from billing.replies.own import Own, own
 from billing.replies.steps import SILENT, step_facts
 from billing.replies.values import Values, card_value, clean, day_value, money_value
@@ -33,6 +34,12 @@ _PROVEN = {
     "canceled_after_trial": ("canceled",),
     "open_invoice_after_end": ("canceled",),
 }
+_CALLS_FOR_MORE = frozenset({
+    "situation.account_deleted", "situation.cancel_claimed", "situation.cancel_wanted", "situation.card_replaced",
+    "situation.charged_after_cancellation", "situation.coupon_missed_seat", "situation.paid_twice",
+    "situation.wants_to_stay",
+})  # fmt: skip
+_ENDS_CREDIT = frozenset({"reverse_balance_credit", "refund_charge"})
 _NAME = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
@@ -49,6 +56,7 @@ def reply_facts(decision: Decision, policy: Policy) -> dict[str, Any]:
         allowed = [s for s in steps if s["part"] in {"ask", "hand_over"} or s["phrase"] == "link.checkout"]
         steps = [{**step, "values": {}} for step in allowed]
     opening = _opening(decision, known)
+    steps = [step for step in steps if step["part"] != "explain" or _adds(decision, opening, step)]
     return {
         "schema": 1,
         "language": language,
@@ -60,7 +68,7 @@ def reply_facts(decision: Decision, policy: Policy) -> dict[str, Any]:
         "shown": shown,
         "opening": opening,
         "values": _values(decision, found) if shown else {},
-        "steps": _completed(decision, steps, shown=shown),
+        "steps": _completed(decision, opening, steps, shown=shown),
         "stays": _stays(decision, found) if shown else None,
         "proven": list(_PROVEN.get(opening.partition(".")[2], ())) if shown else [],
         "brand": clean(policy.brand_name),
@@ -71,7 +79,7 @@ def reply_facts(decision: Decision, policy: Policy) -> dict[str, Any]:
 def offered(language: str, policy: Policy) -> str:
     """The language itself when the policy and the phrase tables have it, else English."""
     short = language.lower().replace("_", "-").partition("-")[0]
-    return short if short in LANGUAGES and short in policy.languages else "en"
+    return short if short in available() and short in policy.languages else "en"
 
 
 def first_name(name: str | None) -> str | None:
@@ -102,7 +110,17 @@ def _opening(decision: Decision, known: bool) -> str:
     return f"bucket.{bucket.value if bucket in {Bucket.PRODUCT_FAILURE, Bucket.NOT_BILLING} else 'other'}"
 
 
-def _completed(decision: Decision, steps: list[dict[str, object]], *, shown: bool) -> list[dict[str, object]]:
+def _adds(decision: Decision, opening: str, step: Mapping[str, object]) -> bool:
+    """Whether a topic says more than the opening: a recognised situation tells its own story, save its credit."""
+    if opening.startswith("bucket.") or step["phrase"] != "situation.credit_balance":
+        return opening in {step["phrase"], "bucket.other", "bucket.product_failure"}
+    owners = (c for c in decision.snapshot.customers if c.id in decision.identity.candidates)
+    return any(c.balance < 0 for c in owners) and not any(p.step.kind in _ENDS_CREDIT for p in decision.plan.steps)
+
+
+def _completed(
+    decision: Decision, opening: str, steps: list[dict[str, object]], *, shown: bool
+) -> list[dict[str, object]]:
     """A reply always tells what comes next: a question, or that a person answers."""
     parts = {step["part"] for step in steps}
     if "ask" in parts or "hand_over" in parts:
@@ -114,9 +132,16 @@ def _completed(decision: Decision, steps: list[dict[str, object]], *, shown: boo
         return [_said("ask", "ask_customer", f"ask.{question}")]
     if bucket is Bucket.UNDECIDED:
         return [*steps, _said("ask", "ask_customer", "ask.what_happened")]
-    if decision.diagnosis.needs_human or (not parts - {"explain"} and decision.diagnosis.situation is None):
+    if decision.diagnosis.needs_human or _unanswered(opening, parts):
         return [*steps, _said("hand_over", "hand_over", "closing.hand_over")]
     return steps
+
+
+def _unanswered(opening: str, parts: set[object]) -> bool:
+    """Whether the reply would end without anything that helps."""
+    if opening == "situation.invoice_overpaid":
+        return parts <= {"link"}
+    return parts <= {"explain"} and (opening in _CALLS_FOR_MORE or opening.startswith("bucket."))
 
 
 def _said(part: str, kind: str, phrase: str) -> dict[str, object]:
@@ -136,7 +161,7 @@ def _values(decision: Decision, found: Own) -> Values:
         values |= _of_subscription(subscription, found)
         if charge is None and invoice is None:
             charge = found.newest_paid(subscription.id)
-    if situation not in _DUPLICATES or decision.plan.affected_charges:
+    if situation not in _DUPLICATES or _paid_for_the_second(decision, charge, values):
         values |= _of_payment(charge, invoice)
     values |= _of_invoice(found, charge, invoice, subscription)
     if charge is not None and situation.endswith(("refunded", "refund_pending", "refund_failed")):
@@ -144,8 +169,17 @@ def _values(decision: Decision, found: Own) -> Values:
     return {name: value for name, value in values.items() if value not in (None, "")}
 
 
+def _paid_for_the_second(decision: Decision, charge: Charge | None, values: Values) -> bool:
+    """Whether the charge that is given back came with the newer subscription, so that "on top of" is true."""
+    started = values.get("started")
+    if charge is None or charge.id not in decision.plan.affected_charges or not isinstance(started, Mapping):
+        return False
+    return charge.created.date().isoformat() >= str(started["day"])
+
+
 def _subject(decision: Decision, found: Own) -> Subscription | None:
-    names = (*decision.plan.kept, *decision.plan.extra, *found.objects)
+    acted_on = (p.step.object for p in decision.plan.steps if p.step.object)
+    names = (*decision.plan.kept, *decision.plan.extra, *found.objects, *acted_on)
     named = next((found.subscriptions[name] for name in names if name in found.subscriptions), None)
     invoice = found.invoice()
     if named is None and invoice is not None:

@@ -21,6 +21,19 @@ _STOPPED = frozenset({"skipped", "canceled", "undone"})  # somebody's decision, 
 _NOT_HAPPENED = _STOPPED | {"refused", "unknown"}
 
 
+_RESOLVED = {  # what an opening says that is no longer so once this was done
+    "situation.card_replaced": {"done.pay"},
+    "situation.collection_paused": {"done.resume_collection"},
+    "situation.paused_for_nonpayment": {"done.resume"},
+    "situation.paused_trial_end": {"done.resume"},
+}
+_STOPS = frozenset({"stop", "stop_extra", "end_now"})
+
+
+class Untold(Exception):
+    """The language lacks a phrase that English has: the whole reply is told in English, never in two languages."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
     """One language to speak in. `today` decides whether a day needs its year."""
@@ -30,9 +43,15 @@ class Voice:
     today: date
 
     def say(self, key: str, values: Facts) -> str | None:
-        """The first variant of a phrase whose fields are all known, filled; None when there is none."""
+        """The first variant of a phrase whose fields are all known, filled; None when there is none.
+
+        Raises Untold where only English has the phrase.
+        """
         section, _, name = key.partition(".")
-        for variant in self.words.variants(section, name):
+        variants = self.words.variants(section, name)
+        if not variants and phrases("en").variants(section, name):
+            raise Untold(key)
+        for variant in variants:
             fields = [field for field in FIELD.findall(variant) if field not in LINKS]
             if all(field in values for field in fields):
                 return self._filled(variant, {field: self._told(values[field]) for field in fields})
@@ -63,15 +82,22 @@ def voice(facts: Facts, language: str) -> Voice:
     )
 
 
-def render(facts: Facts, receipts: Sequence[Receipt] | None, language: str) -> str:
-    """The reply before (`receipts` None) or after the plan was applied."""
-    speaker = voice(facts, language)
+def render(facts: Facts, receipts: Sequence[Receipt] | None, language: str) -> tuple[str, str]:
+    """The reply before (`receipts` None) or after the plan was applied, with the language it came out in."""
+    try:
+        return _rendered(facts, receipts, voice(facts, language)), language
+    except Untold:
+        return _rendered(facts, receipts, voice(facts, "en")), "en"
+
+
+def _rendered(facts: Facts, receipts: Sequence[Receipt] | None, speaker: Voice) -> str:
     outcomes = None if receipts is None else {receipt.step_id: receipt for receipt in receipts}
-    talk = [step for step in facts["steps"] if _stands(step, outcomes)]
+    became = _became(facts, outcomes)
+    talk = [step for step in facts["steps"] if _stands(step, outcomes, became)]
     greeting = speaker.say("frame.greeting", {"name": facts["name"]} if facts["name"] else {})
     paragraphs = (
-        speaker.words.space.join(_told(speaker, facts, talk)),
-        speaker.words.space.join(_actions(speaker, facts, outcomes)),
+        speaker.words.space.join(_told(speaker, facts, talk, became)),
+        speaker.words.space.join(_actions(speaker, facts, became)),
         "\n".join(_of(speaker, talk, "link")),
         speaker.words.space.join(_unique((
             *_of(speaker, talk, "wait", "wait.other"),
@@ -82,8 +108,22 @@ def render(facts: Facts, receipts: Sequence[Receipt] | None, language: str) -> s
     return "\n\n".join(filter(None, (greeting, *paragraphs, facts["sign_off"])))
 
 
-def _told(speaker: Voice, facts: Facts, talk: Sequence[Facts]) -> list[str]:
-    """What happened, and what else the plan wants explained."""
+def _became(facts: Facts, outcomes: Mapping[str, Receipt] | None) -> list[tuple[str, Facts]]:
+    """What is said of each step that writes to Stripe, with its values."""
+    told: list[tuple[str, Facts]] = []
+    for step in facts["steps"]:
+        if step["part"] != "action" or not step["phrase"]:
+            continue
+        key = f"plan.{step['phrase']}" if outcomes is None else outcome_phrase(step, outcomes.get(step["id"]))
+        if key is not None:
+            told.append((key, step["values"]))
+    return told
+
+
+def _told(speaker: Voice, facts: Facts, talk: Sequence[Facts], became: Sequence[tuple[str, Facts]]) -> list[str]:
+    """What happened, and what else the plan wants explained; nothing that was put right meanwhile."""
+    if _RESOLVED.get(facts["opening"], set()).intersection(key for key, _ in became):
+        return []
     said = [speaker.first((facts["opening"], "bucket.other"), facts["values"])]
     topics = (step["phrase"] for step in talk if step["part"] == "explain" and step["phrase"] != facts["opening"])
     return _unique((*said, *(speaker.say(topic, facts["values"]) for topic in topics)))
@@ -98,19 +138,16 @@ def _unique(sentences: Iterable[str | None]) -> list[str]:
     return list(dict.fromkeys(sentence for sentence in sentences if sentence))
 
 
-def _stands(step: Facts, outcomes: Mapping[str, Receipt] | None) -> bool:
-    """Words and links are said unless a receipt says that the step did not happen."""
+def _stands(step: Facts, outcomes: Mapping[str, Receipt] | None, became: Sequence[tuple[str, Facts]]) -> bool:
+    """Words and links are said unless a receipt says that the step did not happen, or there is nothing left to end."""
+    if step["phrase"] == "link.portal_cancel" and any(key.partition(".")[2] in _STOPS for key, _ in became):
+        return False
     receipt = (outcomes or {}).get(step["id"])
     return receipt is None or receipt.outcome not in _NOT_HAPPENED
 
 
-def _actions(speaker: Voice, facts: Facts, outcomes: Mapping[str, Receipt] | None) -> list[str]:
-    said: list[str | None] = []
-    for step in facts["steps"]:
-        if step["part"] != "action" or not step["phrase"]:
-            continue
-        key = f"plan.{step['phrase']}" if outcomes is None else outcome_phrase(step, outcomes.get(step["id"]))
-        said.append(speaker.say(key, step["values"]) if key else None)
+def _actions(speaker: Voice, facts: Facts, became: Sequence[tuple[str, Facts]]) -> list[str]:
+    said = [speaker.say(key, values) for key, values in became]
     if any(said) and facts["stays"]:
         said.append(speaker.say("closing.stays", facts["stays"]))
     return _unique(said)

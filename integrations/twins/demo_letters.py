@@ -54,8 +54,8 @@ def letters(now: datetime) -> tuple[Letter, ...]:
         Letter(
             id=48209, key="priya", name="Priya Raman", email="priya.raman@lumenstudio.example", minutes_ago=26,
             subject="did we get billed 4 times?", highlight="billed 4 times",
-            text="hey, our invoice says 4 x Starter. did we get billed 4 times? we are four people in the team but I "
-            "thought it is one plan. not sure if this is right.\n\npriya",
+            text="hey, our invoice says 4 x Starter. did we get billed 4 times? we are a team with four seats. do we "
+            "pay for each seat? can you explain the amount please\n\npriya",
         ),
         Letter(
             id=48206, key="dana", name="Dana Marsh", email="dana.marsh@marshconsulting.example", minutes_ago=48,
@@ -84,8 +84,8 @@ def letters(now: datetime) -> tuple[Letter, ...]:
         Letter(
             id=48191, key="noor", name="Noor Haddad", email="noor.haddad@mailbox.example", minutes_ago=184,
             subject="Where is my receipt", highlight="receipt", billed_as="accounts@haddadstudio.example",
-            text=f"Hi, I paid for Pro on the {day(13)} but I never got a receipt. I may have used the address of my "
-            "studio when I signed up.\n\nNoor Haddad",
+            text=f"Hi, where is my receipt for Pro? I need the receipt of the {day(13)} for my bookkeeping. I may have "
+            "used the address of my studio when I signed up.\n\nNoor Haddad",
         ),
         Letter(
             id=48185, key="ben", name="Ben Cole", email="ben.cole@colebrothers.example", minutes_ago=301,
@@ -94,7 +94,7 @@ def letters(now: datetime) -> tuple[Letter, ...]:
             later=(
                 ("colleague", 1_520, "Hi Ben, you are right. I stopped the second subscription and refunded 29.00 to "
                  "your Visa. It takes 5 to 10 business days to show up.\n\nTom"),
-                ("requester", 301, "I still see both payments on my statement. Where is the money?\n\nBen"),
+                ("requester", 301, "I still see both payments on my statement. Where is my refund?\n\nBen"),
             ),
         ),
         Letter(

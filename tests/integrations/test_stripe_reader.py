@@ -258,7 +258,10 @@ def test_charges_are_joined_to_their_invoices_and_one_off_charges_are_not(twin: 
     assert (single.method_type, single.brand, single.last4) == ("card", "visa", "4242")
     assert {i.billing_reason for i in invoices.values()} == {"subscription_create", "subscription_cycle"}
     assert {i.subscription for i in invoices.values()} == {snapshot.subscriptions[0].id}
-    assert all(i.status == "paid" and i.amount_paid == 2900 and i.paid_at and i.lines[0].price for i in invoices.values())
+    for invoice in invoices.values():
+        assert (invoice.status, invoice.amount_paid) == ("paid", 2900)
+        assert invoice.paid_at
+        assert invoice.lines[0].price
 
 
 def test_a_declined_payment_arrives_with_its_reason_intent_and_advice(twin: StripeTwin, world: World) -> None:
@@ -298,7 +301,8 @@ def test_refunds_disputes_warnings_credit_notes_balance_and_pending_items_are_re
     (dispute,) = snapshot.disputes
     assert (dispute.id, dispute.charge, dispute.is_charge_refundable) == ("dp_one", second["id"], True)
     assert dispute.due_by == NOW + timedelta(days=7)
-    assert [(w.id, w.charge, w.actionable) for w in snapshot.early_fraud_warnings] == [("issfr_one", second["id"], True)]
+    (warning,) = snapshot.early_fraud_warnings
+    assert (warning.id, warning.charge, warning.actionable) == ("issfr_one", second["id"], True)
     assert [(p.id, p.amount, p.proration, p.subscription) for p in snapshot.pending_items] == [
         ("ii_one", -400, True, subscription["id"])
     ]

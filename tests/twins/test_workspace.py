@@ -418,7 +418,25 @@ def test_on_the_flaky_ticket_stripe_fails_twice_and_then_recovers(stage: Stage) 
         with pytest.raises(urllib.error.HTTPError, match="500"):
             stage.call_stripe("/v1/refunds", f"charge={charge}")
     stage.call_stripe("/v1/refunds", f"charge={charge}")
+    assert json.loads(ask(stage, f"/wire?ticket={flaky}")[2])["fault"] == "off"
+    assert json.loads(ask(stage, f"/tickets/{flaky}/launch", {})[2])["fault"] == "off"
+
+
+def test_leaving_the_flaky_ticket_takes_its_fault_away(stage: Stage) -> None:
+    ask(stage, f"/tickets/{stage.workspace.world.flaky_ticket}/launch", {})
+
     assert json.loads(ask(stage, "/tickets/48213/launch", {})[2])["fault"] == "off"
+    assert stage.stripe.faults.armed == []
+
+
+def test_a_lost_reply_is_lost_once_and_then_the_switch_is_off(stage: Stage) -> None:
+    ask(stage, "/fault", {"name": "lost"})
+    with pytest.raises(OSError, match="reset"):
+        stage.call_stripe("/v1/refunds", f"charge={stage.maya('charge')['id']}")
+
+    assert changed(stage)["Refunded to Maya"] == ("$0.00", "$29.00")
+    assert json.loads(ask(stage, "/wire")[2])["fault"] == "off"
+    assert stage.workspace.wiretap.after(0)[-1]["fault"] == "reset_after"
 
 
 def test_start_over_brings_everything_back_and_asks_the_product_to_forget(

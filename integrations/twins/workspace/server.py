@@ -51,6 +51,7 @@ class Workspace(Twin):
         self.changes = Changes(stripe, zendesk, github, world)
         self.fault = "off"
         self._armed: list[Fault] = []
+        self._flaked = False
 
     @property
     def sdk_url(self) -> str:
@@ -65,6 +66,7 @@ class Workspace(Twin):
         """Seed again; what the product remembers is for `on_reset` to forget."""
         with self.lock:
             self.set_fault("off")
+            self._flaked = False
             self.world = renew(self.stripe, self.zendesk, self.github, now=self.now())
             self.wiretap.forget()
             self.changes.begin(self.world)
@@ -202,7 +204,8 @@ class Workspace(Twin):
     def _launch(self, ticket_id: int) -> dict[str, Any]:
         """What the page posts into the frame; every token is good for one launch."""
         seeded = self.world.ticket(ticket_id)
-        if seeded.id == self.world.flaky_ticket and self.fault == "off":
+        if seeded.id == self.world.flaky_ticket and self.fault == "off" and not self._flaked:
+            self._flaked = True
             self.set_fault("twice")
         elif seeded.id != self.world.flaky_ticket and self.fault == "twice":
             self.set_fault("off")
@@ -225,6 +228,8 @@ class Workspace(Twin):
     def _wire(self, query: dict[str, str]) -> Response:
         """Everything that moves, in one answer: new lines, this ticket's changes, and whether to read it again."""
         after, ticket_id = int(query.get("after", "0")), int(query.get("ticket", "0"))
+        if self._armed and all(fault.spent for fault in self._armed):
+            self.set_fault("off")
         lines = self.wiretap.after(after if int(query.get("epoch", self.wiretap.epoch)) == self.wiretap.epoch else 0)
         answer: dict[str, Any] = {"epoch": self.wiretap.epoch, "entries": lines, "fault": self.fault}
         if ticket_id:

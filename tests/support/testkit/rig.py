@@ -166,14 +166,14 @@ class Rig:
         headers = {"Accept": accept} | ({"Authorization": f"Bearer {token}"} if token else {})
         try:
             return requests.get(self.url + path, headers=headers, timeout=20)
-        except requests.ConnectionError:
+        except requests.RequestException:
             return _nobody()
 
     def post(self, path: str, document: Any = None, *, token: str | None) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             return requests.post(self.url + path, json=document if document is not None else {}, headers=headers, timeout=20)
-        except requests.ConnectionError:
+        except requests.RequestException:
             return _nobody()
 
     def card(self, ticket_id: int, token: str, seconds: float = 30.0) -> dict[str, Any]:

@@ -154,7 +154,7 @@ const message = (comment, phrase) => {
   return shown;
 };
 const show = read => {
-  const grew = ticket?.id === read.id && read.comments.length > byId('messages').children.length;
+  const grew = ticket?.id === read.id && read.comments.length > byId('messages').children.length && read.comments.at(-1).public;
   ticket = read;
   touched = read.updated_at;
   byId('subject').textContent = read.subject;
@@ -243,7 +243,7 @@ const showChanges = changes => {
     const value = make('dd');
     if (now === before) value.textContent = now;
     else value.append(make('s', { textContent: `${before} → ` }), make('b', { textContent: now }));
-    return make('div', {}, make('dt', { textContent: name }), value);
+    return make('div', { className: now.length > 24 ? 'long' : '' }, make('dt', { textContent: name }), value);
   }));
 };
 const showFault = name => { byId('fault').value = name; byId('fault').classList.toggle('armed', name !== 'off'); };

@@ -1,0 +1,122 @@
+"""Is this machine in order: settings, store, clock, files with secrets, error reports?"""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from integrations.checks.asking import Clocks
+from integrations.checks.report import Check, State
+from integrations.settings import NAMES, Settings, SettingsError, require
+from integrations.store import database
+
+GROUP = "Server"
+SERVING = (
+    "BILLING_DESK_SECRET_KEY", "ZENDESK_SUBDOMAIN", "ZENDESK_OAUTH_CLIENT_ID", "ZENDESK_WEBHOOK_SECRET",
+    "STRIPE_READ_KEY",
+)  # fmt: skip
+"""Without these, `serve` and `worker` do not start."""
+WARN_SECONDS, FAIL_SECONDS = 30.0, 240.0  # a webhook's signature is good for five minutes
+
+
+def complete(settings: Settings) -> Check:
+    """Whether `serve` would start."""
+    missing = [name for name in SERVING if _lacks(settings, name)]
+    if missing:
+        told = f"serve does not start without {', '.join(missing)}"
+        return _check("Settings", State.FAIL, told, "Set each in the environment or in .env; see deploy/env.example.")
+    if not settings.public_url:
+        told = "complete, but BILLING_DESK_PUBLIC_URL is not set"
+        return _check("Settings", State.WARN, told, "Set it to the https address that Zendesk reaches us at.")
+    return _check("Settings", State.OK, "complete")
+
+
+def _lacks(settings: Settings, name: str) -> bool:
+    try:
+        require(settings, name)
+    except SettingsError:
+        return True
+    return False
+
+
+def store(settings: Settings) -> Callable[[], Sequence[Check]]:
+    """Whether the store answers and its schema is this version's."""
+
+    def ask() -> Sequence[Check]:
+        kind = "SQLite" if settings.sqlite else "PostgreSQL"
+        if settings.sqlite and not _sqlite_file(settings).is_file():
+            return [_check("Store", State.FAIL, "the store is empty", "Run billing-desk migrate.")]
+        engine = database.open_engine(settings.database_url, pool=1)
+        try:
+            started = time.monotonic()
+            with engine.connect() as connection:
+                connection.execute(sa.select(1))
+                version = ".".join(str(part) for part in (connection.dialect.server_version_info or ())[:2])
+            milliseconds = (time.monotonic() - started) * 1000
+            database.check_schema(engine)
+        except database.SchemaMismatch as error:
+            told, _, fix = str(error).partition(". ")
+            return [_check("Store", State.FAIL, f"{kind}: {told[0].lower()}{told[1:]}", fix)]
+        except (sa.exc.SQLAlchemyError, OSError):
+            fix = "Check DATABASE_URL, that the database runs, and its user's rights."
+            return [_check("Store", State.FAIL, f"{kind} does not answer", fix)]
+        finally:
+            engine.dispose()
+        return [_check("Store", State.OK, f"{kind} {version}, schema current, {milliseconds:.0f} ms")]
+
+    return ask
+
+
+def clock(clocks: Clocks) -> Check:
+    """How far this machine's clock is off; asked after everybody has answered."""
+    skew = clocks.skew()
+    if skew is None:
+        return _check("Clock", State.SKIP, "no upstream told its time")
+    off = abs(skew)
+    told = f"{off:.0f} s {'ahead' if skew > 0 else 'behind'}" if off >= 2 else f"{off:.1f} s off"
+    fix = "Let this machine keep its time (systemd-timesyncd, chrony or ntpd)."
+    if off > FAIL_SECONDS:
+        return _check("Clock", State.FAIL, f"{told}: signatures are refused", fix)
+    return _check("Clock", State.WARN, told, fix) if off > WARN_SECONDS else _check("Clock", State.OK, told)
+
+
+def files(settings: Settings, environment: Mapping[str, str], dotenv: Path | None) -> Check:
+    """Whether files that hold secrets or customers' billing are for their owner only."""
+    paths = {Path(environment[f"{name}_FILE"]): f"{name}_FILE" for name in NAMES if environment.get(f"{name}_FILE")}
+    if dotenv is not None and dotenv.is_file():
+        paths[dotenv] = str(dotenv)
+    if settings.sqlite and _sqlite_file(settings).is_file():
+        paths[_sqlite_file(settings)] = _sqlite_file(settings).name
+    open_ = [named for path, named in paths.items() if _readable_by_others(path)]
+    if open_:
+        told = f"everybody on this machine can read: {', '.join(open_)}"
+        return _check("Secret files", State.WARN, told, "Run chmod o-rwx on each of them.")
+    number = len(paths)
+    if not number:
+        return _check("Secret files", State.SKIP, "there are none")
+    return _check("Secret files", State.OK, f"{number} file{'' if number == 1 else 's'}, closed to others")
+
+
+def sentry(settings: Settings) -> Check:
+    if settings.sentry_dsn:
+        return _check("Sentry", State.OK, "SENTRY_DSN is set")
+    return _check("Sentry", State.SKIP, "SENTRY_DSN is not set (optional); it enables error reports")
+
+
+def _sqlite_file(settings: Settings) -> Path:
+    return Path(settings.database_url.removeprefix("sqlite:///"))
+
+
+def _readable_by_others(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
+    except OSError:
+        return False
+
+
+def _check(name: str, state: State, evidence: str, fix: str = "") -> Check:
+    return Check(group=GROUP, name=name, state=state, evidence=evidence, fix=fix)

@@ -1,0 +1,169 @@
+"""How do tests kill processes again and again, and what does a client that never gives up see meanwhile?"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from testkit.nursery import alive, kill
+from testkit.rig import WEBHOOK_SECRET, Rig, wait_for
+
+SHORTEST, LONGEST = 0.25, 0.7  # seconds of life, counted from the first answer
+CLIENTS = 6
+PATIENCE = 90.0
+LOST = 0.15
+
+
+class Storm:
+    """Starts a process, kills it a moment after it answers, starts it again; the last one stays alive."""
+
+    def __init__(self, start: Callable[[], int], answers: Callable[[], bool], seed: int) -> None:
+        self._start, self._answers = start, answers
+        self._random = random.Random(seed)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._rage, daemon=True)
+        self.kills = 0
+
+    def begin(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """No more kills; returns when the process that stays has answered."""
+        self._over.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def _rage(self) -> None:
+        while True:
+            pid = self._start()
+            wait_for(self._answers, 60, "the process does not answer")
+            if self._over.wait(self._random.uniform(SHORTEST, LONGEST)):
+                return
+            kill(pid)
+            wait_for(lambda pid=pid: not alive(pid), 10, "SIGKILL did not end the process")
+            self.kills += 1
+
+
+@contextmanager
+def storms(rig: Rig, seed: int) -> Iterator[list[Storm]]:
+    """Web processes, and on PostgreSQL workers too, die again and again inside; afterwards one of each lives."""
+    raging = [Storm(rig.start_web, lambda: _answers(rig), seed)]
+    if not rig.database_url.startswith("sqlite"):
+        log = rig.folder / "worker.log"
+        log.touch()
+        raging.append(_worker_storm(rig, seed + 1))
+    for one in raging:
+        one.begin()
+    try:
+        yield raging
+    finally:
+        for one in raging:
+            one.end()
+
+
+def _worker_storm(rig: Rig, seed: int) -> Storm:
+    log, seen = rig.folder / "worker.log", [0]
+
+    def start() -> int:
+        seen[0] = log.read_text(encoding="utf-8").count("worker is running")
+        return rig.start_worker()
+
+    return Storm(start, lambda: log.read_text(encoding="utf-8").count("worker is running") > seen[0], seed)
+
+
+def lose_answers(rig: Rig, share: float = LOST) -> None:
+    """So many write answers of each vendor are lost after the write took effect."""
+    rig.stripe.faults.probability("reset_after", share, seed=1, method="POST")
+    rig.zendesk.faults.probability("reset_after", share, seed=2, method="PUT", path="/api/v2/tickets/")
+    for number, method in enumerate(("POST", "PATCH")):
+        rig.github.faults.probability("reset_after", share, seed=3 + number, method=method, path="/repos/")
+
+
+@dataclass
+class Crowd:
+    """One stubborn client for each ticket, a few at a time; `tries` counts requests, `approved` maps ticket to id."""
+
+    rig: Rig
+    token: str = ""
+    tries: dict[str, int] = field(default_factory=lambda: {"webhook": 0, "card": 0, "approval": 0})
+    accepted: dict[int, float] = field(default_factory=dict)
+    approved: dict[int, str] = field(default_factory=dict)
+    changed: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def serve(self, tickets: list[int]) -> None:
+        """Deliver every ticket's webhook, then wait for its card and approve its plan."""
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(self.deliver, tickets))
+            self.token = self._launched()
+            for number, _ in enumerate(pool.map(self.approve, tickets), start=1):
+                assert number
+
+    def deliver(self, ticket: int) -> None:
+        """Deliver as Zendesk does: the very same invocation again until it was taken."""
+        url = self.rig.url + "/webhooks/zendesk"
+        sent = self.rig.zendesk.deliver_webhook(ticket, url, secret=WEBHOOK_SECRET)
+        end = time.monotonic() + PATIENCE
+        self._count("webhook")
+        while sent.status not in {200, 202}:
+            assert time.monotonic() < end, f"ticket {ticket} was not taken: {sent.status}"
+            time.sleep(0.05)
+            self._count("webhook")
+            self.rig.zendesk.redeliver(sent)
+        self.accepted[ticket] = time.monotonic()
+
+    def approve(self, ticket: int) -> None:
+        """Wait for the card and approve it until there is an approval; a lost answer is asked for again."""
+        end = time.monotonic() + PATIENCE
+        card: dict[str, Any] | None = None
+        while time.monotonic() < end:
+            if card is None:
+                card = self._card(ticket)
+            if card is None:
+                time.sleep(0.15)
+                continue
+            self._count("approval")
+            answer = self.rig.approve(card, self.token)
+            if answer.status_code == 202:
+                self.approved[ticket] = answer.json()["approval_id"]
+                return
+            if answer.status_code in {0, 500, 502, 503}:
+                time.sleep(0.1)
+                continue
+            code = answer.json()["error"]["code"]
+            assert code == "plan_changed", f"{code}: {answer.text}"
+            self.changed += 1
+            card = None
+        raise AssertionError(f"ticket {ticket} was not approved in {PATIENCE} s; card: {card}")
+
+    def _card(self, ticket: int) -> dict[str, Any] | None:
+        self._count("card")
+        answer = self.rig.get(f"/api/tickets/{ticket}/card", token=self.token)
+        if answer.status_code != 200:
+            return None
+        card: dict[str, Any] = answer.json()
+        return card if card.get("plan") and card["plan"]["steps"] else None
+
+    def _launched(self) -> str:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.rig.launch()
+            except (requests.RequestException, AssertionError):
+                assert time.monotonic() < end
+                time.sleep(0.1)
+
+    def _count(self, what: str) -> None:
+        with self.lock:
+            self.tries[what] += 1
+
+
+def _answers(rig: Rig) -> bool:
+    return rig.get("/healthz", token=None).status_code == 200
