@@ -244,17 +244,20 @@ def serve_command(host: str, port: int, workers: int) -> None:
     with _store_errors():
         database.check_schema(product.engine)
     worker = product.worker() if product.settings.sqlite else None
-    if worker is not None:
-        worker.start()
-    try:
-        click.echo(f"billing-desk listens on http://{host}:{port}", err=True)
-        serve(product.web(), host, port, workers, on_stop=worker.stop if worker else lambda: None)
-    except PortTaken as taken:
-        click.echo(f"Error: {taken}", err=True)
+
+    def start() -> None:
         if worker is not None:
-            worker.stop(seconds=1)
-        sys.stderr.flush()
-        os._exit(USAGE)
+            worker.start()
+        click.echo(f"billing-desk listens on http://{host}:{port}", err=True)
+
+    def stop(seconds: int) -> None:
+        if worker is not None:
+            worker.stop(seconds=seconds)
+
+    try:
+        serve(product.web(), host, port, workers, on_start=start, on_stop=stop)
+    except PortTaken as taken:
+        raise Stop(str(taken), USAGE) from taken
 
 
 @cli.command(name="worker", help="Do background work only; any number of them, on PostgreSQL.")
@@ -303,7 +306,7 @@ def _run_demo(folder: Path, port: int) -> None:
             web = product.web(origin=workspace.url, sdk_url=workspace.sdk_url)
             threading.Thread(target=_announce, args=(workspace,), daemon=True).start()
 
-            def stop() -> None:
+            def stop(_seconds: int) -> None:
                 worker.stop(seconds=1)
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -66,7 +66,7 @@ def handoff(decision: Decision, policy: Policy, receipts: Sequence[Receipt] = ()
         ("CUSTOMER", _customer(decision, shown)),
         ("BILLING STATE", _state(decision, found) if shown else (_HIDDEN,)),
         ("DECISION", _decision(decision)),
-        ("ACTION TAKEN", _actions(decision.plan, receipts)),
+        ("ACTION TAKEN", _actions(decision.plan, receipts, shown)),
         ("FOLLOW-UP", tuple(line for line in body.split("\n") if line)),
         ("PRODUCT GAP", _gap(decision.gap)),
     )
@@ -184,7 +184,7 @@ def _decision(decision: Decision) -> Iterator[str]:
 # --- what is done ---------------------------------------------------------------------------------------------------
 
 
-def _actions(plan: Plan, receipts: Sequence[Receipt]) -> Iterator[str]:
+def _actions(plan: Plan, receipts: Sequence[Receipt], shown: bool) -> Iterator[str]:
     outcomes = {receipt.step_id: receipt for receipt in receipts}
     if not plan.steps:
         yield "none; nothing is proposed"
@@ -195,7 +195,7 @@ def _actions(plan: Plan, receipts: Sequence[Receipt]) -> Iterator[str]:
         money = planned.step.money
         yield "  ".join(filter(None, (f"{number} {clean(planned.title)}", money.plain() if money else "", last)))
     for blocked in plan.blocked:
-        about = f" {blocked.object}" if blocked.object else ""
+        about = f" {blocked.object}" if blocked.object and shown else ""
         yield f"not offered: {blocked.step.replace('_', ' ')}{about} ({blocked.why.replace('_', ' ')})"
     yield _impact(plan, outcomes if receipts else None)
     if plan.untouched:

@@ -320,6 +320,10 @@ class Door:
         """The session below, with the same limits."""
         return self._session
 
+    def learn(self, rate_per_second: float) -> None:
+        """The upstream told how much it grants this account."""
+        self._session.gate.learn(rate_per_second)
+
     def send(self, call: Call) -> Reply:
         """Sends one call and reads its answer.
 

@@ -55,6 +55,12 @@ class TokenBucket:
             self._closed_until = max(self._closed_until, now + (retry_after or 0.0))
             self._slow_until = max(self._slow_until, self._closed_until + slow_seconds)
 
+    def learn(self, rate: float) -> None:
+        """The neighbour said how much it grants: so many a second from now on, and as many seconds of burst as before."""
+        with self._lock:
+            self._refill()
+            self._burst, self._rate = max(1.0, self._burst * rate / self._rate), rate
+
     def _pace(self, now: float) -> float:
         return self._rate / 2 if now < self._slow_until else self._rate
 
@@ -103,6 +109,11 @@ class Gate:
         """The neighbour answered 429."""
         if self._bucket is not None:
             self._bucket.complain(retry_after)
+
+    def learn(self, rate: float) -> None:
+        """The neighbour grants so many requests a second."""
+        if self._bucket is not None:
+            self._bucket.learn(rate)
 
 
 @dataclass(order=True, slots=True)

@@ -11,11 +11,15 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from dotenv import dotenv_values
 
 _SUBDOMAIN = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_NUMBER = re.compile(r"[0-9]{1,19}")
+_STRIPE_KEY = re.compile(r"[rs]k_[A-Za-z0-9_]+")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 DEFAULT_DATABASE_URL = "sqlite:///billing-desk.db"
 _LEVELS = ("debug", "info", "warning", "error")
@@ -99,7 +103,7 @@ def read_settings(environment: Mapping[str, str] | None = None, *, dotenv: Path 
     """The settings of this process. Raises SettingsError with one sentence that names the setting and the mend."""
     values: dict[str, str] = {}
     if dotenv is not None and dotenv.is_file():
-        values.update({name: value for name, value in dotenv_values(dotenv).items() if value is not None})
+        values.update(_dotenv(dotenv))
     values.update(os.environ if environment is None else environment)
     read = {name: _value(values, name) for name in NAMES}
     settings = Settings(
@@ -114,8 +118,8 @@ def read_settings(environment: Mapping[str, str] | None = None, *, dotenv: Path 
         zendesk_email=read["ZENDESK_EMAIL"],
         zendesk_api_token=read["ZENDESK_API_TOKEN"],
         zendesk_webhook_secrets=_several(read["ZENDESK_WEBHOOK_SECRET"]),
-        zendesk_app_id=read["ZENDESK_APP_ID"],
-        zendesk_installation_id=read["ZENDESK_INSTALLATION_ID"],
+        zendesk_app_id=_matching(read, "ZENDESK_APP_ID", _NUMBER, "a number"),
+        zendesk_installation_id=_matching(read, "ZENDESK_INSTALLATION_ID", _NUMBER, "a number"),
         zendesk_app_public_key=_pem(read, "ZENDESK_APP_PUBLIC_KEY", "PUBLIC KEY"),
         stripe_read_key=_stripe_key(read, "STRIPE_READ_KEY"),
         stripe_write_key=_stripe_key(read, "STRIPE_WRITE_KEY"),
@@ -124,11 +128,11 @@ def read_settings(environment: Mapping[str, str] | None = None, *, dotenv: Path 
         github_repository=_matching(read, "GITHUB_REPOSITORY", _REPOSITORY, "owner/name"),
         github_token=read["GITHUB_TOKEN"],
         github_app_id=read["GITHUB_APP_ID"],
-        github_app_installation_id=read["GITHUB_APP_INSTALLATION_ID"],
+        github_app_installation_id=_matching(read, "GITHUB_APP_INSTALLATION_ID", _NUMBER, "a number"),
         github_app_private_key=_pem(read, "GITHUB_APP_PRIVATE_KEY", "PRIVATE KEY"),
         github_api_base=_url(read, "GITHUB_API_BASE").rstrip("/") or "https://api.github.com",
         github_webhook_secrets=_several(read["GITHUB_WEBHOOK_SECRET"]),
-        sentry_dsn=read["SENTRY_DSN"],
+        sentry_dsn=_dsn(read["SENTRY_DSN"]),
         log_level=_one_of(read, "LOG_LEVEL", _LEVELS, "info"),
         log_format=_one_of(read, "LOG_FORMAT", ("json", "text"), "json"),
     )
@@ -140,7 +144,7 @@ def require(settings: Settings, *names: str) -> None:
     """Raise SettingsError for the first of `names` (environment names) that is not set."""
     present = {
         "BILLING_DESK_SECRET_KEY": bool(settings.secret_keys),
-        "ZENDESK_SUBDOMAIN": bool(settings.zendesk_subdomain or settings.zendesk_api_base),
+        "ZENDESK_SUBDOMAIN": bool(settings.zendesk_subdomain),
         "ZENDESK_OAUTH_CLIENT_ID": bool(settings.zendesk_oauth_client_id or settings.zendesk_api_token),
         "ZENDESK_WEBHOOK_SECRET": bool(settings.zendesk_webhook_secrets),
         "STRIPE_READ_KEY": bool(settings.stripe_read_key),
@@ -148,6 +152,13 @@ def require(settings: Settings, *names: str) -> None:
     for name in names:
         if not present[name]:
             raise SettingsError(f"{name} is not set. Put it in the environment or in .env, then start again.")
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("The .env file cannot be read. Check its owner, and that it is UTF-8 text.") from error
 
 
 def _value(values: Mapping[str, str], name: str) -> str:
@@ -171,9 +182,25 @@ def _value(values: Mapping[str, str], name: str) -> str:
 def _database_url(value: str) -> str:
     if not value:
         return DEFAULT_DATABASE_URL
-    if value.startswith(("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")):
+    if value.startswith("sqlite:///"):
+        path = value.removeprefix("sqlite:///").partition("?")[0]
+        if not path or path == ":memory:":
+            raise SettingsError("DATABASE_URL must name a file, like sqlite:///billing-desk.db: memory keeps nothing.")
+        if not Path(path).parent.is_dir():
+            raise SettingsError("DATABASE_URL names a folder that does not exist. Make it, or change the path.")
+        return value
+    if value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")) and _split(value) is not None:
         return value.replace("postgres://", "postgresql://", 1).replace("postgresql+psycopg://", "postgresql://", 1)
-    raise SettingsError("DATABASE_URL must start with sqlite:/// or postgresql://.")
+    raise SettingsError("DATABASE_URL must be like sqlite:///billing-desk.db or postgresql://user:password@host/name.")
+
+
+def _split(address: str) -> SplitResult | None:
+    """The address in parts, or None for one that no client could use."""
+    try:
+        parts = urlsplit(address)
+        return parts if parts.port is None or parts.port else None
+    except ValueError:
+        return None
 
 
 def _secret_keys(value: str) -> tuple[str, ...]:
@@ -191,10 +218,22 @@ def _url(read: Mapping[str, str], name: str) -> str:
     value = read[name]
     if not value:
         return ""
-    parts = urlsplit(value)
-    plain = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    if parts.scheme not in ({"https", "http"} if plain else {"https"}) or not parts.hostname or parts.username:
+    parts = _split(value)
+    plain = parts is not None and parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    schemes = {"https", "http"} if plain else {"https"}
+    if parts is None or parts.scheme not in schemes or not parts.hostname or parts.username or re.search(r"\s", value):
         raise SettingsError(f"{name} must be an https address like https://billing.example.com.")
+    return value
+
+
+def _dsn(value: str) -> str:
+    parts = _split(value)
+    if value and (
+        parts is None
+        or parts.scheme not in {"https", "http"}
+        or not (parts.username and parts.hostname and parts.path.rpartition("/")[2].isdigit())
+    ):
+        raise SettingsError("SENTRY_DSN is not the address that Sentry shows for a project: https://…@…/number.")
     return value
 
 
@@ -209,12 +248,19 @@ def _pem(read: Mapping[str, str], name: str, kind: str) -> str:
     value = read[name].replace("\\n", "\n")
     if value and (not value.startswith("-----BEGIN ") or kind not in value.splitlines()[0]):
         raise SettingsError(f"{name} must be PEM text that begins with -----BEGIN … {kind}-----.")
+    try:
+        if value and kind == "PUBLIC KEY":
+            load_pem_public_key(value.encode())
+        elif value:
+            load_pem_private_key(value.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SettingsError(f"{name} is not a whole key. Copy it again, with its first and its last line.") from error
     return value
 
 
 def _stripe_key(read: Mapping[str, str], name: str) -> str:
     value = read[name]
-    if value and not value.startswith(("rk_", "sk_")):
+    if value and not _STRIPE_KEY.fullmatch(value):
         raise SettingsError(f"{name} must be a Stripe key that starts with rk_ (a restricted key).")
     if value.startswith("sk_live_") and read["STRIPE_ALLOW_SECRET_KEY"] != "1":
         raise SettingsError(

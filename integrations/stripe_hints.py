@@ -224,4 +224,3 @@ def _spellings(email: str | None) -> list[str]:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
-

@@ -71,22 +71,21 @@ def _unfinished(lists: Lists, invoices: Iterable[Invoice]) -> set[str]:
     found = {s.customer for s in lists.of("subscriptions") if s.status in _UNFINISHED}
     found |= {i.customer for i in invoices if i.status == "open"}
     found |= {s.customer for s in lists.of("checkout_sessions") if s.payment_status == "unpaid" and s.customer}
-    return found | {c.customer for c in lists.of("charges") if c.status == "pending" or not c.captured}
+    return found | {c.customer for c in lists.of("charges") if c.status == "pending" or _held(c)}
 
 
-def _asked_by_state(
-    customer: Customer, invoices: list[Invoice], lists: Lists, unfinished: set[str]
-) -> Iterator[Query]:
+def _held(charge: Charge) -> bool:
+    """Authorized and not captured: its payment intent is what can be canceled."""
+    return charge.status == "succeeded" and not charge.captured
+
+
+def _asked_by_state(customer: Customer, invoices: list[Invoice], lists: Lists, unfinished: set[str]) -> Iterator[Query]:
     of, owner = {"customer": customer.id}, ("customer", customer.id)
     if any(i.pre_payment_credit_notes_amount or i.post_payment_credit_notes_amount for i in invoices):
-        yield Query(
-            part="credit_notes", path="/v1/credit_notes", params=of, load=money.CREDIT_NOTE.load, owner=owner
-        )
+        yield Query(part="credit_notes", path="/v1/credit_notes", params=of, load=money.CREDIT_NOTE.load, owner=owner)
     if customer.balance or any(i.starting_balance or i.amount_overpaid for i in invoices):
         path = f"/v1/customers/{quote(customer.id, safe='')}/balance_transactions"
-        yield Query(
-            part="balance_transactions", path=path, params={}, load=money.BALANCE_TRANSACTION.load, owner=owner
-        )
+        yield Query(part="balance_transactions", path=path, params={}, load=money.BALANCE_TRANSACTION.load, owner=owner)
     if customer.id in unfinished:
         yield Query(
             part="payment_intents", path="/v1/payment_intents", params=of, load=money.PAYMENT_INTENT.load, owner=owner

@@ -90,9 +90,7 @@ class StripeReader:
         if len(customers) > MOST_CUSTOMERS:
             lists.lack("customers", Why.CUT_OFF)
         customers = customers[:MOST_CUSTOMERS]
-        clipped = self._requests.collect(
-            lists, state_queries(c for c in customers if not c.deleted), budget.state
-        )
+        clipped = self._requests.collect(lists, state_queries(c for c in customers if not c.deleted), budget.state)
         self._add_sessions(lists, sessions, customers, email, budget)
         lines = self._third_round(customers, lists, clipped, now, budget)
         settings = self._requests.settled(lists, "portal", portal, budget.rest)

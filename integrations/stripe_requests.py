@@ -193,9 +193,7 @@ def outcome(future: Future[_T], ends: float) -> _T:
         raise Unreachable(service="stripe", method="GET", sent=False, timed_out=True) from None
 
 
-def loaded(
-    load: Callable[[Any], Any], page: object, owner: tuple[str, str] | None = None
-) -> tuple[list[Any], bool]:
+def loaded(load: Callable[[Any], Any], page: object, owner: tuple[str, str] | None = None) -> tuple[list[Any], bool]:
     """The records of a page, and whether any object could not be read. Objects of another owner are left out."""
     if not isinstance(page, list):
         return [], True

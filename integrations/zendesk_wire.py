@@ -27,6 +27,7 @@ from integrations.zendesk_schemas import (
 
 SCOPES = frozenset({"tickets:read", "tickets:write", "users:read"})
 _ASSUMED_LIFE = 1800.0  # seconds, when the answer leaves `expires_in` empty
+_OUR_SHARE = 0.8  # of what the account grants; other apps call it too
 
 _SCHEMAS: dict[str, Schema] = {
     "ticket": TicketSchema(),
@@ -65,6 +66,7 @@ class ZendeskWire:
     def __init__(self, door: Door, credentials: OAuthClient | ApiToken) -> None:
         self.door, self._credentials = door, credentials
         self._tokens = TokenCache(self._fetch_token)
+        self._granted = ""
 
     def send(self, call: Call) -> Reply:
         """Sends with credentials; a rejected token is replaced once, which is safe: a 401 did nothing."""
@@ -80,7 +82,13 @@ class ZendeskWire:
 
     def _with(self, call: Call, authorization: str) -> Reply:
         headers = {**call.headers, "Authorization": authorization}
-        return self.door.send(replace(call, headers=headers, dialect=self._dialect))
+        reply = self.door.send(replace(call, headers=headers, dialect=self._dialect))
+        granted = reply.headers.get("x-rate-limit", "")
+        if granted != self._granted and granted.isdecimal() and int(granted) > 0:
+            # Plans differ from 200 to 2,500 a minute; the rest is for the account's other apps.
+            self._granted = granted
+            self.door.learn(int(granted) / 60 * _OUR_SHARE)
+        return reply
 
     def _dialect(self, reply: Reply) -> Refusal:
         refusal = zendesk_dialect(reply)

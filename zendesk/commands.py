@@ -57,9 +57,14 @@ def diagnose(desk_of: Callable[[], Desk], /, text: Any, at: str | None, as_json:
         raise Stop(
             "Name exactly one of --email, --customer, --subscription, --invoice, --charge, --github, --ticket.", USAGE
         )
+    name, value = next(iter(named.items()))
+    if not str(value).strip():
+        raise Stop(f"--{name} is empty.", USAGE)
+    written = _written(text)
     desk = desk_of()
+    if name == "ticket" and not desk.settings.zendesk:
+        raise Stop("ZENDESK_SUBDOMAIN or its credentials are not set: --ticket reads Zendesk.", USAGE)
     now = _moment(at) if at else desk.now()
-    written = text.read(MOST_TEXT) if text else None
     try:
         decision = _decide(desk, named, written, now)
     except NotFound as error:
@@ -73,6 +78,13 @@ def diagnose(desk_of: Callable[[], Desk], /, text: Any, at: str | None, as_json:
     else:
         click.echo(handoff(decision, desk.policy).text())
     sys.exit(_exit_code(decision))
+
+
+def _written(text: Any) -> str | None:
+    try:
+        return str(text.read(MOST_TEXT)) if text else None
+    except UnicodeDecodeError:
+        raise Stop("--text is not UTF-8 text.", USAGE) from None
 
 
 def _decide(desk: Desk, named: Mapping[str, Any], written: str | None, now: datetime) -> Decision:

@@ -14,6 +14,7 @@ from waitress.server import create_server
 from waitress.wasyncore import dispatcher
 
 DRAIN_SECONDS = 12.0
+STOP_SECONDS = 14.0  # whoever stops us kills after 15
 
 
 class PortTaken(Exception):
@@ -37,11 +38,12 @@ class InFlight:
 
 
 def serve(
-    app: Callable[..., Iterable[bytes]], host: str, port: int, threads: int, *, on_stop: Callable[[], None]
-) -> None:
+    app: Callable[..., Iterable[bytes]], host: str, port: int, threads: int, *,
+    on_start: Callable[[], None] = lambda: None, on_stop: Callable[[int], None],
+) -> None:  # fmt: skip
     """Serve until SIGTERM or SIGINT; then stop accepting, finish what runs, call `on_stop`, and leave.
 
-    Raises PortTaken before anything was served.
+    Raises PortTaken before `on_start`, which is called once the address is ours. `on_stop` gets the seconds it has.
     """
     counted = InFlight(app)
     socket_map: dict[int, Any] = {}
@@ -55,6 +57,7 @@ def serve(
         raise PortTaken(
             f"{host}:{port} is taken or not ours. Stop what listens there, or choose another --port."
         ) from error
+    on_start()
     stopping = threading.Event()
 
     def stop(_signal: int, _frame: object) -> None:
@@ -77,12 +80,12 @@ def serve(
         time.sleep(1.0)  # the leaving thread ends the process
 
 
-def _leave(counted: InFlight, on_stop: Callable[[], None]) -> None:
-    end = time.monotonic() + DRAIN_SECONDS
-    while counted.running and time.monotonic() < end:
+def _leave(counted: InFlight, on_stop: Callable[[int], None]) -> None:
+    began = time.monotonic()
+    while counted.running and time.monotonic() < began + DRAIN_SECONDS:
         time.sleep(0.05)
     time.sleep(0.2)  # the last answer's bytes
-    on_stop()
+    on_stop(max(1, int(STOP_SECONDS - (time.monotonic() - began))))
     # The engine's threads are not daemons and would keep the process alive (design/engine.md, finding 3).
     os._exit(0)
 

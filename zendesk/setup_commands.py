@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -10,16 +11,25 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
+import sqlalchemy as sa
 
 from billing.gap import CATALOGUE
 from billing.policy import Policy, PolicyError, parse
 from integrations.checks import Check, Question, Report, State, examine
+from integrations.checks.expected import SETUP_SCOPES
+from integrations.errors import Forbidden, OutsideError, Refused, Unauthorized
+from integrations.http import Door
 from integrations.settings import Settings, SettingsError, read_settings
-from zendesk.commands import NO, USAGE, Stop
+from integrations.store import database
+from integrations.zendesk_client import ApiToken, OAuthClient, ZendeskClient
+from zendesk.commands import NO, UPSTREAM, USAGE, Stop
+from zendesk.installing import Installing, NotInstalled
+from zendesk.packaging import build, validate
 
 DOTENV = Path(".env")
 WIDTH = 80
-_NAME, _INDENT = 20, 29
+INSTALL_SECONDS = 30.0  # of one call; an upload is the longest
+_NAME, _INDENT = 22, 31
 _COLOURS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red", State.SKIP: "bright_black"}
 
 
@@ -42,6 +52,92 @@ def doctor(as_json: bool) -> None:
     else:
         click.echo("\n".join(_lines(report, colour=_coloured())))
     sys.exit(NO if report.failed else 0)
+
+
+@click.command(help="Build the Zendesk app package and validate it offline.")
+@click.option("-o", "--output", default="app.zip", show_default=True, help="where the package is written; - is stdout")
+def package(output: str) -> None:
+    built = build()
+    findings = validate(built)
+    for warning in findings.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if not findings.good:
+        raise Stop(f"The package is not valid: {'; '.join(str(finding) for finding in findings.errors)}", NO)
+    if output == "-":
+        click.get_binary_stream("stdout").write(built)
+        return
+    try:
+        Path(output).write_bytes(built)
+    except OSError as error:
+        raise Stop(f"{output} cannot be written: {error.strerror}.", USAGE) from error
+    click.echo(f"{output}  {len(built):,} bytes, sha256 {hashlib.sha256(built).hexdigest()[:16]}, no errors"[:WIDTH])
+
+
+@click.command(help="Create or update webhook, ticket fields and app in Zendesk; prints the settings obtained.")
+def install() -> None:
+    settings = _settings()
+    _installable(settings)
+    engine = database.open_engine(settings.database_url, pool=1)
+    try:
+        database.check_schema(engine)
+        client = _admin(settings)
+        run = Installing(
+            client, engine, public_url=settings.public_url, app_id=settings.zendesk_app_id,
+            tell=lambda words: click.echo(words, err=True),
+        )  # fmt: skip
+        done = run.run()
+    except database.SchemaMismatch as error:
+        raise Stop(str(error), USAGE) from error
+    except sa.exc.SQLAlchemyError as error:
+        raise Stop("The store does not answer. Check DATABASE_URL and that the database runs.", UPSTREAM) from error
+    except NotInstalled as error:
+        raise Stop(str(error), NO) from error
+    except Unauthorized as error:
+        raise Stop(
+            "Zendesk rejects the credentials. Check the OAuth client, its secret and its user.", USAGE
+        ) from error
+    except Forbidden as error:
+        needs = f" (it needs the scope {error.permission})" if error.permission else ""
+        raise Stop(f"These credentials may not set up Zendesk{needs}. Use those of an admin.", USAGE) from error
+    except Refused as error:
+        raise Stop(f"Zendesk refused {error.method} {error.path}: {error.code or error.status}.", NO) from error
+    except OutsideError as error:
+        raise Stop(f"Zendesk did not answer ({error.kind}). Run billing-desk install again.", UPSTREAM) from error
+    finally:
+        engine.dispose()
+    if not done.changes:
+        click.echo("Everything was in place; nothing was changed.", err=True)
+    for name, value in done.settings.items():
+        click.echo(f"{name}={value}")
+
+
+def _installable(settings: Settings) -> None:
+    """One sentence for whatever is missing before Zendesk is asked at all."""
+    if not settings.public_url:
+        raise Stop("BILLING_DESK_PUBLIC_URL is not set. Set it to the https address Zendesk reaches us at.", USAGE)
+    if not settings.zendesk:
+        raise Stop("ZENDESK_SUBDOMAIN and ZENDESK_OAUTH_CLIENT_ID are not set. install needs an admin's.", USAGE)
+
+
+def _admin(settings: Settings) -> ZendeskClient:
+    """A client whose user is an admin. Raises Stop, OutsideError."""
+    door = Door("zendesk", settings.zendesk_base, total_seconds=INSTALL_SECONDS, concurrency=2)
+    if settings.zendesk_oauth_client_id:
+        credentials: OAuthClient | ApiToken = OAuthClient(
+            client_id=settings.zendesk_oauth_client_id,
+            client_secret=settings.zendesk_oauth_client_secret,
+            scopes=SETUP_SCOPES,
+        )
+    else:
+        credentials = ApiToken(email=settings.zendesk_email, token=settings.zendesk_api_token)
+    client = ZendeskClient(door, credentials)
+    probe = client.probe()
+    if probe.role != "admin":
+        raise Stop(f"install needs an admin's credentials; these act as a user of role {probe.role}.", USAGE)
+    if probe.missing:
+        scopes = ", ".join(sorted(probe.missing))
+        raise Stop(f"The OAuth client was not granted {scopes}. Allow these scopes for install.", USAGE)
+    return client
 
 
 def _document(report: Report) -> Mapping[str, object]:

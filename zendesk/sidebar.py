@@ -29,6 +29,7 @@ from zendesk.refusals import Refusal
 from zendesk.signatures import Launch, PageTokens, Untrusted, check_launch
 from zendesk.status import approval_document, card_document, read_approval
 from zendesk.view import Viewer, render_card, render_page
+from zendesk.web import on_outside
 from zendesk.webhook import ask
 
 log = logging.getLogger(__name__)
@@ -46,13 +47,16 @@ class Frame:
     sdk_url: str = SDK
 
 
+_STORABLE = validate.Regexp(r"[^\x00\ud800-\udfff]*\Z")  # text that both databases can hold
+
+
 class _Body(Schema):
     class Meta:
         unknown = EXCLUDE
 
 
 class _FollowUp(_Body):
-    body = fields.Str(load_default="", validate=validate.Length(max=20_000))
+    body = fields.Str(load_default="", validate=[validate.Length(max=20_000), _STORABLE])
     deliver = fields.Str(load_default="draft", validate=validate.OneOf(["draft", "public_reply", "none"]))
 
 
@@ -68,7 +72,7 @@ class ApprovalSchema(_Body):
 
 class CorrectionSchema(_Body):
     bucket = fields.Str(required=True, validate=validate.OneOf([b.value for b in Bucket if b is not Bucket.UNDECIDED]))
-    why = fields.Str(load_default="", validate=validate.Length(max=400))
+    why = fields.Str(load_default="", validate=[validate.Length(max=400), _STORABLE])
 
 
 class UndoSchema(_Body):
@@ -80,7 +84,7 @@ class ChoiceSchema(_Body):
 
 
 class LookupSchema(_Body):
-    query = fields.Str(required=True, validate=validate.Length(3, 254))
+    query = fields.Str(required=True, validate=[validate.Length(3, 254), _STORABLE])
 
 
 class Sidebar:
@@ -180,6 +184,7 @@ def blueprint(desk: Desk, frame: Frame, tokens: PageTokens) -> Blueprint:
     _add_tickets(routes, sidebar)
     _add_approvals(routes, sidebar)
     routes.register_error_handler(Refusal, sidebar.refuse)
+    routes.register_error_handler(OutsideError, lambda error: on_outside(error, sidebar.refuse))
     return routes
 
 
@@ -191,7 +196,7 @@ def _add_launch(routes: Blueprint, sidebar: Sidebar) -> None:
         form = request.form
         if (request.content_length or 0) > LAUNCH_BYTES or request.mimetype != "application/x-www-form-urlencoded":
             return _closed("launch_shape")
-        if len(form.getlist("token")) != 1 or request.args.get("origin") != frame.origin:
+        if len(form.getlist("token")) != 1 or request.args.getlist("origin") != [frame.origin]:
             return _closed("launch_origin")
         try:
             agent_id, once = check_launch(frame.launch, form["token"], desk.now())
@@ -375,7 +380,10 @@ def _loaded(schema: Schema, from_form: Callable[[], Mapping[str, Any]] | None = 
     if request.mimetype in {"application/x-www-form-urlencoded", "multipart/form-data"}:
         document: Any = from_form() if from_form else request.form.to_dict()
     else:
-        document = request.get_json(silent=True)
+        try:
+            document = request.get_json(silent=True)
+        except RecursionError:  # nested too deeply to be read
+            document = None
     if not isinstance(document, Mapping):
         raise Refusal("invalid", "The body must be a JSON object.")
     try:

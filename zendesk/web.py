@@ -73,17 +73,7 @@ def _add_errors(app: Flask) -> None:
     def on_refusal(refusal: Refusal) -> Response:
         return refused(refusal)
 
-    @app.errorhandler(OutsideError)
-    def on_outside(error: OutsideError) -> Response:
-        log.warning("upstream_failed", extra={"service": error.service, "status": error.status})
-        if isinstance(error, NotFound):
-            return refused(Refusal("not_found", f"{error.service.capitalize()} does not know it."))
-        if isinstance(error, Forbidden):
-            return refused(Refusal("not_configured", f"Our {error.service.capitalize()} credentials may not do this."))
-        answer = refused(Refusal("upstream_no_answer", f"{error.service.capitalize()} did not answer. Try again."))
-        wait = error.retry_after if isinstance(error, RateLimited) and error.retry_after else 5
-        answer.headers["Retry-After"] = str(int(wait) + 1)
-        return answer
+    app.register_error_handler(OutsideError, on_outside)
 
     @app.errorhandler(DBAPIError)
     @app.errorhandler(SQLAlchemyError)
@@ -101,6 +91,20 @@ def _add_errors(app: Flask) -> None:
     def on_bug(error: Exception) -> Response:
         log.error("request_failed", exc_info=error)
         return refused(Refusal("server_error", "Something broke on our side. The reference helps us find it."))
+
+
+def on_outside(error: OutsideError, answer_with: Callable[[Refusal], Response] = refused) -> Response:
+    """The "no" for an upstream that did not do its part; `answer_with` gives it its face."""
+    log.warning("upstream_failed", extra={"service": error.service, "status": error.status})
+    name = error.service.capitalize()
+    if isinstance(error, NotFound):
+        return answer_with(Refusal("not_found", f"{name} does not know it."))
+    if isinstance(error, Forbidden):
+        return answer_with(Refusal("not_configured", f"Our {name} credentials may not do this."))
+    answer = answer_with(Refusal("upstream_no_answer", f"{name} did not answer. Try again."))
+    wait = error.retry_after if isinstance(error, RateLimited) and error.retry_after else 5
+    answer.headers["Retry-After"] = str(int(wait) + 1)
+    return answer
 
 
 def _of_http(error: HTTPException) -> Refusal:

@@ -35,13 +35,13 @@ class Question:
 def examine(question: Question) -> Report:
     """Make every check. Raises nothing: what cannot be asked is a FAIL of its own."""
     settings, clocks = question.settings, Clocks(now=question.now)
-    found = gather(_inquiries(question, clocks), question.seconds)
-    found += [
-        server.complete(settings),
+    asked = gather(_inquiries(question, clocks), question.seconds)
+    here = [
         server.files(settings, question.environment, question.dotenv),
         server.clock(clocks),
         server.sentry(settings),
     ]
+    found = [server.complete(settings), *asked, *here]
     return Report(checks=ordered(found), places=_places(settings))
 
 

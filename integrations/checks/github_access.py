@@ -15,6 +15,7 @@ from integrations.settings import Settings
 GROUP = "GitHub"
 NO_ISSUE = 2_147_483_647
 """A number that no issue has: changing nothing about it shows whether we may."""
+SHOWN_LABELS = 3
 _PERMISSION_FIX = "Give the App or the token the repository permission Issues: Read and write."
 
 
@@ -95,7 +96,10 @@ def _labels(client: GitHubClient, wanted: Sequence[str]) -> Check:
         return failed(GROUP, "Labels", error, "", Ability.ISSUES)
     missing = [label for label in wanted if label.lower() not in held]
     if missing:
-        told = f"{len(wanted) - len(missing)} of {len(wanted)} exist; missing: {', '.join(missing)}"
+        more = f" and {len(missing) - SHOWN_LABELS} more" if len(missing) > SHOWN_LABELS else ""
+        told = (
+            f"{len(wanted) - len(missing)} of {len(wanted)} exist; missing: {', '.join(missing[:SHOWN_LABELS])}{more}"
+        )
         return _check("Labels", State.WARN, told, "Nothing to do: each is made with the first issue that bears it.")
     return _check("Labels", State.OK, f"{len(wanted)} of {len(wanted)} exist")
 

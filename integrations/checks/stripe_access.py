@@ -43,14 +43,14 @@ class Probe:
 
 
 READING = (
-    Probe(permission="rak_customer_read", serves="finding the customer", path="/v1/customers/{}", prefix="cus_"),
+    Probe(permission="rak_customer_read", serves="customers", path="/v1/customers/{}", prefix="cus_"),
     Probe(permission="rak_subscription_read", serves="subscriptions", path="/v1/subscriptions/{}", prefix="sub_"),
     Probe(permission="rak_invoice_read", serves="invoices", path="/v1/invoices/{}", prefix="in_"),
-    Probe(permission="rak_charge_read", serves="charges and refunds", path="/v1/charges/{}", prefix="ch_"),
+    Probe(permission="rak_charge_read", serves="charges, refunds", path="/v1/charges/{}", prefix="ch_"),
     Probe(permission="rak_payment_intent_read", serves="payments", path="/v1/payment_intents/{}", prefix="pi_"),
     Probe(permission="rak_payment_method_read", serves="cards on file", path="/v1/payment_methods/{}", prefix="pm_"),
     Probe(
-        permission="rak_checkout_session_read", serves="Checkout", path="/v1/checkout/sessions/{}", prefix="cs_test_"
+        permission="rak_checkout_session_read", serves="checkouts", path="/v1/checkout/sessions/{}", prefix="cs_test_"
     ),
     Probe(permission="rak_dispute_read", serves="disputes", path="/v1/disputes/{}", prefix="dp_"),
     Probe(
@@ -58,7 +58,7 @@ READING = (
         prefix="issfr_",
     ),
     Probe(permission="rak_credit_note_read", serves="credit notes", path="/v1/credit_notes/{}", prefix="cn_"),
-    Probe(permission="rak_product_read", serves="product names", path="/v1/products/{}", prefix="prod_"),
+    Probe(permission="rak_product_read", serves="products", path="/v1/products/{}", prefix="prod_"),
     Probe(
         permission="rak_customer_portal_read", serves="portal settings", path=_PORTAL_PATH + "/{}", prefix="bpc_"
     ),
@@ -69,20 +69,20 @@ _REFUND = Probe(
 )  # fmt: skip
 WRITING = (
     _REFUND,
-    Probe(permission="rak_charge_read", serves="looking before a refund", path="/v1/charges/{}", prefix="ch_"),
+    Probe(permission="rak_charge_read", serves="charges (writing)", path="/v1/charges/{}", prefix="ch_"),
     Probe(
-        permission="rak_subscription_write", serves="cancelling, seats", path="/v1/subscriptions/{}", prefix="sub_",
+        permission="rak_subscription_write", serves="subscriptions", path="/v1/subscriptions/{}", prefix="sub_",
         method="POST", params={"metadata": {"billing_desk": "doctor"}},
     ),
     Probe(
         permission="rak_invoice_write", serves="invoices", path="/v1/invoices/{}/void", prefix="in_", method="POST"
     ),
     Probe(
-        permission="rak_payment_intent_write", serves="stopping payments", path="/v1/payment_intents/{}/cancel",
+        permission="rak_payment_intent_write", serves="payments", path="/v1/payment_intents/{}/cancel",
         prefix="pi_", method="POST",
     ),
     Probe(
-        permission="rak_checkout_session_write", serves="closing Checkout links",
+        permission="rak_checkout_session_write", serves="checkouts",
         path="/v1/checkout/sessions/{}/expire", prefix="cs_test_", method="POST",
     ),
     Probe(
@@ -262,14 +262,12 @@ def _features(found: PortalConfiguration | None) -> list[Check]:
     )
     checks = [_portal(State.OK, f"{found.id} is active", "")]
     for name, on, otherwise in features:
-        told = f"{name} is on" if on else f"{name} is off: {otherwise}"
+        told = "on" if on else f"off: {otherwise}"
         fix = "" if on else f"{PORTAL_PAGE} > allow {name}."
         checks.append(_portal(State.OK if on else State.FAIL, told, fix, f"Portal {name}"))
     told = "on" if found.login_page_url else "off: replies cannot point customers to the portal"
     fix = "" if found.login_page_url else f"{PORTAL_PAGE} > activate the login link."
-    checks.append(
-        _portal(State.OK if found.login_page_url else State.FAIL, f"login page is {told}", fix, "Portal login page")
-    )
+    checks.append(_portal(State.OK if found.login_page_url else State.FAIL, told, fix, "Portal login page"))
     return checks
 
 

@@ -463,8 +463,8 @@ def test_a_part_that_hangs_costs_bounded_time_and_only_itself(
     everything(world)
     twin.faults.add(kind, path=PARTS[part], times=None)
     began = time.monotonic()
-    snapshot = reader(twin, seconds=1.0).snapshot(ticket(), now=NOW)
-    assert time.monotonic() - began < 1.6
+    snapshot = reader(twin, seconds=1.6).snapshot(ticket(), now=NOW)
+    assert time.monotonic() - began < 2.2
     assert missing(snapshot) == {part: Why.NO_ANSWER}
     assert len(snapshot.subscriptions) == 1
 

@@ -46,7 +46,8 @@ SMALLEST: list[tuple[Load, Obj]] = [
 each = pytest.mark.parametrize(("load", "smallest"), SMALLEST, ids=[one[1]["id"] for one in SMALLEST])
 FIELDS = sorted(
     {name for schema in (schemas.CUSTOMER, schemas.SUBSCRIPTION, schemas.CHECKOUT_SESSION, schemas.PORTAL,
-                         money.INVOICE, money.CHARGE, money.REFUND, money.PAYMENT_METHOD, money.DISPUTE, money.CREDIT_NOTE)
+                         money.INVOICE, money.CHARGE, money.REFUND, money.PAYMENT_METHOD, money.DISPUTE,
+                         money.CREDIT_NOTE)
      for name in schema.fields}
 )  # fmt: skip
 
