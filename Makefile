@@ -3,12 +3,13 @@ BIN := .venv/bin
 SETUP_STAMP := .venv/.setup-done
 PRODUCT := billing integrations zendesk github_issues app.py
 
-.PHONY: help setup demo test bench fmt chromium
+.PHONY: help setup demo test bench eval fmt chromium
 
 help:
 	@echo "make demo    the whole way from ticket to receipt, on this machine, with no account anywhere"
 	@echo "make test    format, lint, types, import rules, then every test (PostgreSQL and Chromium included)"
 	@echo "make bench   the measurements under tests/bench"
+	@echo "make eval    how well tickets are read: make eval FILE=tickets.jsonl"
 	@echo "make fmt     format the code and mend what ruff can mend"
 	@echo "make setup   only the set-up that the others do by themselves"
 
@@ -33,6 +34,9 @@ test: $(SETUP_STAMP) chromium
 
 bench: $(SETUP_STAMP)
 	$(BIN)/pytest tests/bench -s -o python_files='bench_*.py test_*.py' -o timeout=0
+
+eval: $(SETUP_STAMP)
+	$(BIN)/python deploy/eval/evaluate.py $(FILE)
 
 fmt: $(SETUP_STAMP)
 	$(BIN)/ruff format .

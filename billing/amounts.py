@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import copy
 from datetime import date
 from functools import lru_cache
@@ -10,6 +11,8 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton
 
 from billing.money import Money, exponent
+
+_TOUCHING = re.compile(r"(?<=[A-Za-z])(?=\d)")
 
 
 @lru_cache(maxsize=64)
@@ -34,6 +37,7 @@ def amount(money: Money, locale: Locale) -> str:
     places = exponent(money.currency)
     pattern.frac_prec = (places, places)
     text: str = pattern.apply(money.decimal, locale, currency=money.currency.upper(), currency_digits=False)
+    text = _TOUCHING.sub("\u00a0", text)  # CLDR's rule for codes such as KWD, which Babel leaves out
     return text.replace("\u202f", "\u00a0")
 
 

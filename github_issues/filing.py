@@ -65,6 +65,12 @@ class Filing:
                 return None
             return {"number": row.issue_number, "url": row.issue_url, "cases": _cases(connection, mark)}
 
+    def remember(self, kind: str, occurrence: Occurrence, *, customer: str | None) -> None:
+        """Count the ticket in our own table only: the next `file` of the gap takes it along."""
+        repository = self.repository(kind)
+        with self._engine.begin() as connection:
+            self._remember(connection, kind, repository, fingerprint(kind, repository), occurrence, customer)
+
     def file(self, kind: str, occurrence: Occurrence, *, customer: str | None) -> Filed:
         """Create the gap's issue or count the ticket in it. Raises OutsideError; calling again is always safe."""
         repository = self.repository(kind)

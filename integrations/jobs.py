@@ -84,6 +84,7 @@ class Queue:
             },
             job.queue,
             job.argument,
+            job.partition,
         )
 
 
@@ -176,15 +177,15 @@ def _turn(queue: str, argument: str) -> float | None:
 
 
 @DBOS.workflow(name="run_job", max_recovery_attempts=10_000)
-def _run_job(queue: str, argument: str) -> None:
+def _run_job(queue: str, argument: str, partition: str) -> None:
     while (again := _turn(queue, argument)) is not None:
         if again > LONGEST_NAP:
-            _continue_later(queue, argument, again)
+            _continue_later(queue, argument, partition, again)
             return
         DBOS.sleep(again)
 
 
-def _continue_later(queue: str, argument: str, seconds: float) -> None:
+def _continue_later(queue: str, argument: str, partition: str, seconds: float) -> None:
     """Go on as a new run of the same job: a long wait must not hold one of the worker's places."""
     key, _, number = str(DBOS.workflow_id).partition("~")
     DBOS.enqueue_workflow_with_options(
@@ -192,12 +193,13 @@ def _continue_later(queue: str, argument: str, seconds: float) -> None:
             "queue_name": queue,
             "workflow_name": "run_job",
             "workflow_id": f"{key}~{int(number or 0) + 1}",
-            "queue_partition_key": key,
+            "queue_partition_key": partition,  # the same: two at once would both create the issue
             "app_version": VERSION,
             "delay_seconds": seconds,
         },
         queue,
         argument,
+        partition,
     )
 
 

@@ -103,8 +103,6 @@ class Applying:
             receipt = Receipt(step_id=action.step_id, outcome="canceled", reason="earlier_step_failed")
             self._settle(approval, action, receipt)
             return SOON
-        if action.kind == "file_issue":
-            return self._file(approval, action)
         if action.state in {"pending", "holding"}:
             waiting = self._hold(approval, actions, action)
             if waiting is not None:
@@ -201,15 +199,6 @@ class Applying:
         with self._desk.engine.begin() as connection:
             settle(self._desk, connection, approval, action, receipt)
 
-    def _file(self, approval: Approval, action: Action) -> float:
-        """GitHub has a job of its own, so that it never delays a customer; the approval does not wait for it."""
-        now = self._desk.now()
-        job = Job(queue="gap", key=f"gap:{action.id}", argument=action.id, partition="github")
-        with self._desk.engine.begin() as connection:
-            if approvals.change_action(connection, action.id, now, was=["pending"], state="sending", sent_at=now):
-                self._desk.queue.put(connection, job)
-        return SOON
-
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _finish(self, approval: Approval, actions: tuple[Action, ...]) -> None:
@@ -221,10 +210,21 @@ class Applying:
                 reply_state=_reply_state(approval, actions, state),
             ):  # fmt: skip
                 return
+            self._hand_to_github(connection, actions)
             card_state = {"done": "done", "needs_person": "needs_human"}.get(state, "failed")
             cards.change(connection, approval.ticket_id, now, version=None, state=card_state)
             body = {"approval": approval.id, "state": state, "moved": money_moved(actions)}
             audit.append(connection, at=now, actor="system", event="finished", ticket_id=approval.ticket_id, body=body)
+
+    def _hand_to_github(self, connection: sa.Connection, actions: tuple[Action, ...]) -> None:
+        """GitHub has jobs of its own, so that it never delays a customer; the ticket's sums are known by now."""
+        now = self._desk.now()
+        for action in actions:
+            if action.kind == "file_issue" and approvals.change_action(
+                connection, action.id, now, was=["pending"], state="sending", sent_at=now
+            ):
+                job = Job(queue="gap", key=f"gap:{action.id}", argument=action.id, partition="github")
+                self._desk.queue.put(connection, job)
 
 
 def settle(desk: Desk, connection: sa.Connection, approval: Approval, action: Action, receipt: Receipt) -> None:
@@ -293,9 +293,7 @@ def _reply_state(approval: Approval, actions: Iterable[Action], state: str) -> s
 
 def _is_open(action: Action) -> bool:
     """Whether the approval has to wait for the step: not for GitHub, and not for what a person must decide."""
-    if action.kind == "file_issue":
-        return action.state == "pending"
-    return action.state in OPEN and not (action.state == "unknown" and action.reason == ASK_A_PERSON)
+    return action.kind != "file_issue" and action.state in OPEN and not (action.state == "unknown" and action.reason == ASK_A_PERSON)
 
 
 def _moves(action: Action) -> bool:

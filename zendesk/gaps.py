@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from billing.plan import FileIssue, Receipt, decode
+from github_issues.filing import Filed, Filing
 from integrations.errors import OutsideError, RateLimited, Refused
 from integrations.store import approvals, cards
+from integrations.store.approvals import Action, Approval
 from zendesk.applying import settle
 from zendesk.desk import Desk
 from zendesk.notes import occurrence
@@ -17,39 +21,62 @@ class GapFiling:
         self._desk = desk
 
     def turn(self, action_id: str) -> float | None:
-        """File or count; seconds until the next try, or None when it is settled."""
-        desk = self._desk
-        with desk.engine.connect() as connection:
+        """File or count; seconds until the next try, or None when it is settled.
+
+        GitHub wants a second between writes: one write counts every ticket that waits for the same issue.
+        """
+        with self._desk.engine.connect() as connection:
             action = approvals.read_action(connection, action_id)
             if action is None or action.state not in {"sending", "unknown"}:
                 return None
             approval = approvals.read(connection, action.approval_id)
-            actions = approvals.actions(connection, action.approval_id)
-            stored = approval and cards.read(connection, approval.ticket_id)
+            others = [one for one in approvals.unfiled(connection) if one.id != action.id and one.step == action.step]
         step = decode(action.step)
         if approval is None or not isinstance(step, FileIssue):
             return None
-        if approval.state not in approvals.ENDED:
-            return 0.3  # the sums of this ticket are known when its own steps have ended
-        if desk.filing is None:
-            receipt = Receipt(step_id=action.step_id, outcome="refused", reason="not_configured")
-        else:
-            document = stored.document if stored and stored.document else {}
-            try:
-                filed = desk.filing.file(
-                    step.gap, occurrence(approval, actions, document, desk.now()), customer=approval.customer
-                )
-            except OutsideError as error:
-                if not isinstance(error, Refused) or error.retryable:
-                    return self._again(action, error)
-                receipt = Receipt(step_id=action.step_id, outcome="refused", reason=(error.code or error.kind)[:80])
-            else:
-                receipt = Receipt(step_id=action.step_id, outcome="done", object=str(filed.number), status=filed.url)
-        with desk.engine.begin() as connection:
-            settle(desk, connection, approval, action, receipt)
+        if self._desk.filing is None:
+            self._settle([action], Receipt(step_id=action.step_id, outcome="refused", reason="not_configured"))
+            return None
+        try:
+            filed = self._file(self._desk.filing, step, action, others)
+        except OutsideError as error:
+            if not isinstance(error, Refused) or error.retryable:
+                return self._again(action, error)
+            reason = (error.code or error.kind)[:80]
+            self._settle([action], Receipt(step_id=action.step_id, outcome="refused", reason=reason))
+            return None
+        receipt = Receipt(step_id=action.step_id, outcome="done", object=str(filed.number), status=filed.url)
+        self._settle([action, *others], receipt)
         return None
 
-    def _again(self, action: approvals.Action, error: OutsideError) -> float:
+    def _file(self, filing: Filing, step: FileIssue, action: Action, others: list[Action]) -> Filed:
+        with self._desk.engine.connect() as connection:
+            tickets = [self._ticket(connection, one) for one in (action, *others)]
+        now = self._desk.now()
+        (first, *rest) = [
+            (occurrence(approval, actions, document, now), approval.customer) for approval, actions, document in tickets
+        ]
+        for seen, customer in rest:
+            filing.remember(step.gap, seen, customer=customer)
+        return filing.file(step.gap, first[0], customer=first[1])
+
+    def _ticket(
+        self, connection: sa.Connection, action: Action
+    ) -> tuple[Approval, tuple[Action, ...], dict[str, object]]:
+        approval = approvals.read(connection, action.approval_id)
+        if approval is None:
+            raise LookupError("an action without its approval")
+        stored = cards.read(connection, approval.ticket_id)
+        return approval, approvals.actions(connection, approval.id), dict((stored and stored.document) or {})
+
+    def _settle(self, actions: list[Action], receipt: Receipt) -> None:
+        with self._desk.engine.begin() as connection:
+            for action in actions:
+                approval = approvals.read(connection, action.approval_id)
+                if approval is not None:
+                    settle(self._desk, connection, approval, action, receipt)
+
+    def _again(self, action: Action, error: OutsideError) -> float:
         ladder = self._desk.ladder
         with self._desk.engine.begin() as connection:
             approvals.change_action(

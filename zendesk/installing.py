@@ -17,11 +17,10 @@ import sqlalchemy as sa
 
 from billing.diagnosis import Band
 from billing.evidence import Bucket
-from integrations.checks.expected import APP_NAME, SUBSCRIPTION, WEBHOOK_NAME, endpoint_of, our_webhook
+from integrations.checks.expected import APP_NAME, SUBSCRIPTION, TRIGGERED, WEBHOOK_NAME, endpoint_of, our_webhook
 from integrations.replies import Call
 from integrations.store.tables import installed
 from integrations.zendesk_client import ZendeskClient
-from integrations.zendesk_schemas import Webhook
 from zendesk.packaging import build, validate
 
 POLL_SECONDS, MOST_SECONDS = 1.0, 120.0
@@ -120,16 +119,15 @@ class Installing:
     def _webhook(self) -> str:
         """The signing secret of our webhook."""
         endpoint = endpoint_of(self._public_url)
-        wanted = (WEBHOOK_NAME, "active", endpoint, "POST", "json", (SUBSCRIPTION,))
         found = our_webhook(self._client.webhooks(), self._public_url)
-        if found is not None and SUBSCRIPTION not in found.subscriptions:
-            # A webhook for triggers cannot be turned into one for events; an admin's trigger may use it.
-            wanted = (*wanted[:5], found.subscriptions)
+        held = found.subscriptions if found is not None else ()
+        # A webhook for triggers cannot be turned into one for events; an admin's trigger may use it.
+        subscriptions = held if {SUBSCRIPTION, TRIGGERED} & set(held) else (SUBSCRIPTION,)
         if found is None:
             found = self._client.create_webhook(name=WEBHOOK_NAME, endpoint=endpoint, subscriptions=[SUBSCRIPTION])
             self._changed(f"webhook {found.id} created")
-        elif _standing(found) != wanted:
-            self._client.update_webhook(found.id, name=WEBHOOK_NAME, endpoint=endpoint, subscriptions=wanted[5])
+        elif (found.status, found.endpoint, held) != ("active", endpoint, subscriptions):
+            self._client.update_webhook(found.id, name=found.name, endpoint=endpoint, subscriptions=subscriptions)
             self._changed(f"webhook {found.id} updated")
         self._keep("webhook_id", found.id)
         return self._client.webhook_signing_secret(found.id)
@@ -154,9 +152,7 @@ class Installing:
         app_id = self._known_app()
         if app_id is not None and self._kept("app_package") == f"{app_id} {digest}":
             return app_id
-        upload = self._client.upload_app(package)
-        job = self._client.save_app(upload, name=APP_NAME, app_id=app_id)
-        made = self._ended(job)
+        made = self._ended(self._save(self._client.upload_app(package), app_id))
         self._changed(f"app {made or app_id} {'created' if app_id is None else 'updated'}")
         app_id = made or app_id
         if app_id is None:
@@ -164,6 +160,19 @@ class Installing:
         self._keep("app_id", str(app_id))
         self._keep("app_package", f"{app_id} {digest}")
         return app_id
+
+    def _save(self, upload: int, app_id: int | None) -> str:
+        """Create the private app, or replace it, from an upload; the id of the job that does it."""
+        path = "/api/v2/apps" if app_id is None else "/api/v2/apps/{app_id}"
+        call = Call(
+            method="POST" if app_id is None else "PUT",
+            path=path,
+            ids={} if app_id is None else {"app_id": app_id},
+            body={"name": APP_NAME, "upload_id": upload},
+        )
+        reply = self._client.send(call)
+        job = reply.as_object().get("job_id")
+        return job if isinstance(job, str) else reply.garbled()
 
     def _known_app(self) -> int | None:
         """By the settings or our own record, as far as the account still has it; else by its name."""
@@ -226,10 +235,3 @@ class Installing:
         with self._engine.begin() as connection:
             connection.execute(sa.delete(installed).where(installed.c.name == name))
             connection.execute(sa.insert(installed).values(name=name, value=value, at=self._now()))
-
-
-def _standing(webhook: Webhook) -> tuple[str, str, str, str, str, tuple[str, ...]]:
-    return (
-        webhook.name, webhook.status, webhook.endpoint, webhook.http_method, webhook.request_format,
-        webhook.subscriptions,
-    )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 from billing.decision import Decision
 from billing.money import Money
 from billing.plan import KINDS, Receipt
+from billing.replies import LINKS
 from billing.reply import fill_links, final
 from github_issues.issue import Occurrence
 from integrations.errors import OutsideError, Refused
@@ -133,9 +134,16 @@ def _told(approval: Approval, action: Action) -> str:
 def sections_html(sections: Mapping[str, Sequence[str]]) -> str:
     parts = []
     for name, lines in sections.items():
-        items = "".join(f"<li>{escape_html(line)}</li>" for line in lines)
+        items = "".join(f"<li>{escape_html(_without_fields(line))}</li>" for line in lines)
         parts.append(f"<p><b>{escape_html(name)}</b></p><ul>{items}</ul>")
     return "".join(parts)
+
+
+def _without_fields(line: str) -> str:
+    """A link that will stand in the reply is not known yet; in a note its name in brackets does."""
+    for name in LINKS:
+        line = line.replace("{" + name + "}", f"[{name.replace('_', ' ')}]")
+    return line
 
 
 def _failed(action: Action, error: OutsideError) -> Receipt:

@@ -64,7 +64,7 @@ def package(output: str) -> None:
     if not findings.good:
         raise Stop(f"The package is not valid: {'; '.join(str(finding) for finding in findings.errors)}", NO)
     if output == "-":
-        click.get_binary_stream("stdout").write(built)
+        sys.stdout.buffer.write(built)
         return
     try:
         Path(output).write_bytes(built)

@@ -160,7 +160,9 @@ def _run(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording) -> str:
         approval.get("by_id") == viewer.id if approval.get("by_id") else approval.get("by") in {viewer.name, None, ""}
     )
     path = f"/api/approvals/{quote(run.id, safe='')}"
-    pace = {"running": "1s", "hold": "1s", "waiting": "5s"}.get(run.stage, "")
+    # GitHub has its own time: the approval is done, and its step still runs for a moment.
+    settling = run.stage == "done" and any(step.mode == "run" for step in run.steps)
+    pace = "2s" if settling else {"running": "1s", "hold": "1s", "waiting": "5s"}.get(run.stage, "")
     read_at, old = sections.stamp(card, say.now)
     return _rendered(
         "run.html",

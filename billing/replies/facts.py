@@ -21,6 +21,7 @@ from billing.replies.own import Own, own
 from billing.replies.steps import SILENT, step_facts
 from billing.replies.values import Values, card_value, clean, day_value, money_value
 
+_BY_INVOICE = frozenset({"price_changed", "discount_ended", "metered_usage", "tax_on_invoice"})
 _DUPLICATES = frozenset({"duplicate_same_price", "duplicate_across_customers", "duplicate_email_case"})
 _PROVEN = {
     "already_refunded": ("refunded", "on_its_way"),
@@ -162,7 +163,7 @@ def _values(decision: Decision, found: Own) -> Values:
         if charge is None and invoice is None:
             charge = found.newest_paid(subscription.id)
     if situation not in _DUPLICATES or _paid_for_the_second(decision, charge, values):
-        values |= _of_payment(charge, invoice)
+        values |= _of_payment(None if situation in _BY_INVOICE else charge, invoice)
     values |= _of_invoice(found, charge, invoice, subscription)
     if charge is not None and situation.endswith(("refunded", "refund_pending", "refund_failed")):
         values |= _of_refund(charge)

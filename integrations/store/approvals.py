@@ -139,6 +139,18 @@ def spent(
     return int(connection.execute(statement).scalar_one())
 
 
+def unfiled(connection: sa.Connection, most: int = 200) -> tuple[Action, ...]:
+    """Issue steps of ended approvals that GitHub has not confirmed yet, oldest first."""
+    waiting = (
+        sa.select(action)
+        .join(approval, approval.c.id == action.c.approval_id)
+        .where(action.c.kind == "file_issue", action.c.state.in_(("sending", "unknown")), approval.c.state.in_(ENDED))
+        .order_by(action.c.created_at)
+        .limit(most)
+    )
+    return tuple(Action(**row._mapping) for row in connection.execute(waiting))
+
+
 def unfinished(connection: sa.Connection) -> list[str]:
     """Ids of approvals that are on their way, oldest first."""
     waiting = sa.select(approval.c.id).where(approval.c.state.not_in(ENDED)).order_by(approval.c.created_at)

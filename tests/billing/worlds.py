@@ -297,7 +297,7 @@ def overdue() -> BillingSnapshot:
 def credit() -> BillingSnapshot:
     pro = subscription()
     paid, taken = paid_period(pro, "2026-11-03")
-    used = replace(paid, starting_balance=-1000, ending_balance=0, amount_due=1900, amount_paid=1900)
+    used = replace(paid, starting_balance=-1000, amount_due=1900, amount_paid=1900)
     return snapshot(customer(), pro, used, replace(taken, amount=1900, amount_captured=1900))
 
 

@@ -29,7 +29,7 @@ import app as product_app
 from integrations.http import Door
 from integrations.settings import Settings
 from integrations.store import cards
-from integrations.store.tables import delivery
+from integrations.store.tables import card, delivery
 from integrations.twins.github_twin import GitHubTwin
 from integrations.twins.stripe_twin import StripeTwin, World
 from integrations.twins.zendesk_twin import ZendeskTwin
@@ -37,6 +37,7 @@ from integrations.zendesk_client import ZendeskClient
 from integrations.zendesk_wire import SCOPES, OAuthClient
 from testkit.rig import READ_KEY, READ_PERMISSIONS, REPOSITORY, ROOT, WEBHOOK_SECRET, WRITE_KEY, WRITE_PERMISSIONS
 from zendesk.enrichment import Enriching
+from zendesk.signatures import PageTokens
 
 ORIGIN = "https://acme.zendesk.com"
 SECRET_KEY = "s" * 40
@@ -87,7 +88,7 @@ class Indoors:
 
     def page_token(self, agent_id: int | None = None) -> str:
         """A page token as the launch gives it."""
-        return product_app.PageTokens(self.settings.secret_keys, "acme").issue(
+        return PageTokens(self.settings.secret_keys, "acme").issue(
             agent_id or int(self.agent["id"]), self.clock()
         )
 
@@ -107,7 +108,7 @@ class Indoors:
         """Run the readings that were asked for, each once."""
         handler = Enriching(self.product.desk)
         with self.product.engine.connect() as connection:
-            waiting = list(connection.execute(sa.select(cards.card.c.ticket_id, cards.card.c.requests)))
+            waiting = list(connection.execute(sa.select(card.c.ticket_id, card.c.requests)))
         for ticket_id, number in waiting:
             handler.turn(f"{ticket_id}:{number}")
 
@@ -152,6 +153,7 @@ def indoors(folder: Path, *, policy: str = "", **changes: Any) -> Iterator[Indoo
         zendesk = stack.enter_context(ZendeskTwin(clock=clock))
         github = stack.enter_context(GitHubTwin(clock=clock))
         zendesk.update_limit = zendesk.auto_deliver = False
+        zendesk.account_limit = 1_000_000  # the client learns its pace from what the account grants
         stripe.add_key(READ_KEY, READ_PERMISSIONS)
         stripe.add_key(WRITE_KEY, READ_PERMISSIONS | WRITE_PERMISSIONS)
         github.add_repository(REPOSITORY)
