@@ -293,7 +293,8 @@ def _reply_state(approval: Approval, actions: Iterable[Action], state: str) -> s
 
 def _is_open(action: Action) -> bool:
     """Whether the approval has to wait for the step: not for GitHub, and not for what a person must decide."""
-    return action.kind != "file_issue" and action.state in OPEN and not (action.state == "unknown" and action.reason == ASK_A_PERSON)
+    decided = action.state == "unknown" and action.reason == ASK_A_PERSON
+    return action.kind != "file_issue" and action.state in OPEN and not decided
 
 
 def _moves(action: Action) -> bool:

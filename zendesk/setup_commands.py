@@ -70,7 +70,8 @@ def package(output: str) -> None:
         Path(output).write_bytes(built)
     except OSError as error:
         raise Stop(f"{output} cannot be written: {error.strerror}.", USAGE) from error
-    click.echo(f"{output}  {len(built):,} bytes, sha256 {hashlib.sha256(built).hexdigest()[:16]}, no errors"[:WIDTH])
+    digest = hashlib.sha256(built).hexdigest()[:16]
+    click.echo(f"{Path(output).name[:24]}  {len(built):,} bytes, sha256 {digest}, no errors")
 
 
 @click.command(help="Create or update webhook, ticket fields and app in Zendesk; prints the settings obtained.")

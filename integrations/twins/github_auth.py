@@ -102,7 +102,7 @@ def _narrowed(hub: Hub, held: Thing, wanted: Thing) -> tuple[frozenset[str], dic
         raise Refused(
             422, "There is at least one repository that does not exist or is not accessible to the parent installation."
         )
-    permissions = dict(wanted.get("permissions", held["permissions"]))
+    permissions: dict[str, str] = dict(wanted.get("permissions") or held["permissions"])
     for name, level in permissions.items():
         if _LEVELS.get(level, 9) > _LEVELS.get(held["permissions"].get(name, ""), 0):
             raise Refused(422, "The permissions requested are not granted to this installation.")

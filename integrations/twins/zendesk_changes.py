@@ -107,7 +107,7 @@ def check_comment(call: Call, comment: Any, *, creating: bool = False) -> Thing:
 
 def write_comment(call: Call, ticket: Thing, comment: Thing, custom: Thing, events: list[Thing]) -> Thing:
     public = bool(comment.get("public", True)) and not call.actor["only_private_comments"]
-    author = comment.get("author_id", call.actor["id"])
+    author: int = comment["author_id"] if "author_id" in comment else call.actor["id"]
     if len(call.desk.comments[ticket["id"]]) >= COMMENTS_LIMIT:
         raise invalid("comment", "Comment: a ticket holds at most 5000 comments")
     markup = comment.get("html_body")

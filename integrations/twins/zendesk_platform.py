@@ -100,7 +100,8 @@ def change_webhook(call: Call, webhook_id: str) -> Response:
     wanted = call.json(root="webhook", known=WEBHOOK)
     _check_webhook(wanted)
     kind = {each in SUBSCRIPTIONS for each in held["subscriptions"]}
-    if {each in SUBSCRIPTIONS for each in wanted.get("subscriptions", held["subscriptions"])} != kind:
+    subscribed: list[str] = wanted.get("subscriptions") or held["subscriptions"]
+    if {each in SUBSCRIPTIONS for each in subscribed} != kind:
         raise listed(400, "InvalidSubscription", "Invalid subscription", "the connection kind cannot be changed")
     held.update(wanted | {"updated_at": text_of(call.now), "updated_by": str(call.actor["id"])})
     call.effect(f"webhook {webhook_id} changed")

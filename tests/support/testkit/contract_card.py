@@ -162,7 +162,8 @@ def _units(value: Any, where: str, want: Callable[[str, Any, bool], None]) -> No
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if name.startswith("amount") or name in {"refunded", "paid_amount"}:
-                want(f"{where}.{name} in minor units", inner, inner is None or _whole(inner))
+                whole = inner is None or _whole(inner) or isinstance(inner, Mapping)  # an amount with its currency
+                want(f"{where}.{name} in minor units", inner, whole)
             if name.endswith(("_at", "_end", "_start", "created", "as_of", "since", "due_by", "due_date")):
                 want(f"{where}.{name} as a time", inner, inner is None or not isinstance(inner, str) or _moment(inner))
             if name == "currency":

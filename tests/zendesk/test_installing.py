@@ -1,0 +1,239 @@
+"""Does `install` bring Zendesk to where it must be, once, and say in one sentence why it cannot?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+
+from integrations.http import Door
+from integrations.settings import NAMES
+from integrations.store import database
+from integrations.store.tables import installed
+from integrations.twins.zendesk_twin import ZendeskTwin
+from integrations.zendesk_client import OAuthClient, ZendeskClient
+from zendesk import setup_commands
+from zendesk.installing import FIELDS, Installing, NotInstalled
+
+PUBLIC_URL = "https://billing.acme.example"
+
+
+@pytest.fixture
+def twin() -> Iterator[ZendeskTwin]:
+    with ZendeskTwin() as started:
+        yield started
+
+
+@pytest.fixture
+def account(twin: ZendeskTwin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings of an installation with an empty store; the store's file."""
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    store = tmp_path / "desk.db"
+    for name, value in {
+        "DATABASE_URL": f"sqlite:///{store}",
+        "BILLING_DESK_PUBLIC_URL": PUBLIC_URL,
+        "ZENDESK_SUBDOMAIN": "acme",
+        "ZENDESK_API_BASE": twin.url,
+        "ZENDESK_OAUTH_CLIENT_ID": twin.client_id,
+        "ZENDESK_OAUTH_CLIENT_SECRET": twin.client_secret,
+    }.items():
+        monkeypatch.setenv(name, value)
+    engine = database.open_engine(f"sqlite:///{store}")
+    database.upgrade(engine)
+    engine.dispose()
+    return store
+
+
+def install() -> Result:
+    return CliRunner().invoke(setup_commands.install, [])
+
+
+def rows(store: Path) -> dict[str, str]:
+    engine = database.open_engine(f"sqlite:///{store}")
+    with engine.connect() as connection:
+        held = {row.name: row.value for row in connection.execute(sa.select(installed))}
+    engine.dispose()
+    return held
+
+
+def effects(twin: ZendeskTwin) -> list[str]:
+    return [str(entry.effect) for entry in twin.writes()]
+
+
+def settings_of(result: Result) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in result.stdout.splitlines())
+
+
+@pytest.mark.usefixtures("account")
+class TestAFirstRun:
+    def test_it_makes_a_signed_webhook_for_new_tickets(self, twin: ZendeskTwin) -> None:
+        result = install()
+        assert result.exit_code == 0
+        (webhook,) = twin.desk.webhooks.values()
+        assert webhook["endpoint"] == PUBLIC_URL + "/webhooks/zendesk"
+        assert webhook["subscriptions"] == ["zen:event-type:ticket.created"]
+        assert webhook["status"] == "active"
+        assert settings_of(result)["ZENDESK_WEBHOOK_SECRET"] == twin.desk.signing_secrets[webhook["id"]]
+
+    def test_it_makes_the_ticket_fields_with_options_of_our_own_name(self, twin: ZendeskTwin) -> None:
+        install()
+        made = {field["title"]: field for field in twin.desk.fields.values()}
+        assert {field.title for field in FIELDS} <= set(made)
+        assert made["Billing desk: product gap"]["type"] == "text"
+        values = [option["value"] for option in made["Billing desk: bucket"]["custom_field_options"]]
+        assert "billing_duplicate_subscription" in values
+        assert all(value.startswith("billing_") for value in values)
+
+    def test_it_uploads_the_app_and_installs_it_with_our_address(self, twin: ZendeskTwin) -> None:
+        twin.desk.apps.clear()
+        twin.desk.installations.clear()
+        settings = settings_of(install())
+        (installation,) = twin.desk.installations.values()
+        assert installation["settings"]["sidecar_url"] == PUBLIC_URL
+        assert installation["enabled"] is True
+        assert settings["ZENDESK_INSTALLATION_ID"] == str(installation["id"])
+        assert settings["ZENDESK_APP_ID"] == str(installation["app_id"])
+
+    def test_it_takes_over_an_app_of_our_name_and_gives_it_our_address(self, twin: ZendeskTwin) -> None:
+        assert settings_of(install())["ZENDESK_APP_ID"] == str(twin.app_id)
+        assert list(twin.desk.apps) == [twin.app_id]
+        assert twin.desk.installations[twin.installation_id]["settings"]["sidecar_url"] == PUBLIC_URL
+
+    def test_its_output_can_be_put_into_the_env_file_as_it_is(self, twin: ZendeskTwin) -> None:
+        settings = settings_of(install())
+        assert set(settings) <= set(NAMES)
+        assert settings["ZENDESK_APP_PUBLIC_KEY"].replace("\\n", "\n") == twin.public_key_pem.strip()
+
+
+def test_the_ids_are_kept_in_the_store(account: Path, twin: ZendeskTwin) -> None:
+    install()
+    held = rows(account)
+    (webhook,) = twin.desk.webhooks
+    assert held["webhook_id"] == webhook
+    assert held["app_id"] == str(twin.app_id)
+    assert held["installation_id"] == str(twin.installation_id)
+    assert {f"field_{field.key}" for field in FIELDS} <= set(held)
+    assert not any(value in held.values() for value in twin.desk.signing_secrets.values())
+
+
+@pytest.mark.usefixtures("account")
+class TestASecondRun:
+    def test_it_changes_nothing_and_says_the_same(self, twin: ZendeskTwin) -> None:
+        first = install()
+        before = len(effects(twin))
+        second = install()
+        assert effects(twin)[before:] == []
+        assert second.stdout == first.stdout
+        assert "nothing was changed" in second.stderr
+
+    def test_it_mends_a_webhook_that_was_switched_off(self, twin: ZendeskTwin) -> None:
+        install()
+        (webhook,) = twin.desk.webhooks.values()
+        webhook["status"] = "inactive"
+        assert install().exit_code == 0
+        assert webhook["status"] == "active"
+        assert len(twin.desk.webhooks) == 1
+
+    def test_it_follows_a_new_address(self, twin: ZendeskTwin, monkeypatch: pytest.MonkeyPatch) -> None:
+        install()
+        monkeypatch.setenv("BILLING_DESK_PUBLIC_URL", "https://new.acme.example")
+        install()
+        (webhook,) = twin.desk.webhooks.values()
+        assert webhook["endpoint"] == "https://new.acme.example/webhooks/zendesk"
+        (installation,) = twin.desk.installations.values()
+        assert installation["settings"]["sidecar_url"] == "https://new.acme.example"
+
+    def test_it_uploads_again_only_when_the_app_is_gone(self, twin: ZendeskTwin) -> None:
+        install()
+        twin.desk.apps.clear()
+        twin.desk.installations.clear()
+        before = len(effects(twin))
+        assert install().exit_code == 0
+        assert [effect.split()[0] for effect in effects(twin)[before:]] == ["app", "app", "installation"]
+
+    def test_a_webhook_that_a_trigger_uses_keeps_its_kind(self, twin: ZendeskTwin) -> None:
+        twin.add_webhook(PUBLIC_URL + "/webhooks/zendesk", kind="trigger")
+        assert install().exit_code == 0
+        (webhook,) = twin.desk.webhooks.values()
+        assert webhook["subscriptions"] == ["conditional_ticket_events"]
+
+
+class TestWhatStopsIt:
+    @pytest.mark.usefixtures("account")
+    @pytest.mark.parametrize(
+        ("name", "says"),
+        [("BILLING_DESK_PUBLIC_URL", "BILLING_DESK_PUBLIC_URL is not set"), ("ZENDESK_OAUTH_CLIENT_ID", "are not set")],
+    )
+    def test_a_missing_setting_is_one_sentence_before_anything_is_asked(
+        self, name: str, says: str, twin: ZendeskTwin, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv(name)
+        result = install()
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+        assert says in result.stderr
+        assert twin.wire == []
+
+    @pytest.mark.usefixtures("account")
+    def test_an_agents_credentials_are_not_enough(self, twin: ZendeskTwin) -> None:
+        twin.desk.users[twin.desk.service_user]["role"] = "agent"
+        result = install()
+        assert result.exit_code == 2
+        assert "admin" in result.stderr
+        assert effects(twin) == []
+
+    @pytest.mark.usefixtures("account")
+    def test_a_wrong_secret_is_named_and_not_printed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ZENDESK_OAUTH_CLIENT_SECRET", "wrong-one")
+        result = install()
+        assert result.exit_code == 2
+        assert "rejects the credentials" in result.stderr
+        assert "wrong-one" not in result.output
+
+    @pytest.mark.usefixtures("account")
+    def test_an_upstream_that_breaks_is_three(self, twin: ZendeskTwin) -> None:
+        twin.faults.add("html_502", path="/oauth/tokens", times=None)
+        result = install()
+        assert result.exit_code == 3
+        assert "did not answer" in result.stderr
+
+    def test_an_empty_store_names_the_command_that_fills_it(self, account: Path, twin: ZendeskTwin) -> None:
+        account.unlink()
+        result = install()
+        assert result.exit_code == 2
+        assert "billing-desk migrate" in result.stderr
+        assert effects(twin) == []
+
+
+@pytest.mark.parametrize(("status", "says"), [("failed", "did not take"), ("queued", "still works")])
+def test_a_package_that_zendesk_does_not_finish_is_told_and_not_waited_for_ever(
+    status: str, says: str, twin: ZendeskTwin, account: Path
+) -> None:
+    slept: list[float] = []
+    engine = database.open_engine(f"sqlite:///{account}")
+    client = StuckAccount(twin, status)
+    installing = Installing(client, engine, public_url=PUBLIC_URL, sleep=slept.append)
+    with pytest.raises(NotInstalled, match=says):
+        installing.run()
+    engine.dispose()
+    assert sum(slept) <= 120
+
+
+class StuckAccount(ZendeskClient):
+    """The twin's account, whose app jobs stay in one state."""
+
+    def __init__(self, twin: ZendeskTwin, status: str) -> None:
+        door = Door("zendesk", twin.url, total_seconds=5.0)
+        scopes = frozenset({"read", "write"})
+        super().__init__(door, OAuthClient(client_id=twin.client_id, client_secret=twin.client_secret, scopes=scopes))
+        self._stuck = status
+
+    def app_job(self, job_id: str) -> Any:
+        from integrations.zendesk_schemas import AppJob
+
+        return AppJob(status=self._stuck)
