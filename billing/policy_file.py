@@ -82,9 +82,6 @@ class _Table:
     def mapping(self, key: str) -> dict[str, str]:
         return {name: self._text((*self.path, key, name), value) for name, value in self._mapping(key).items()}
 
-    def has(self, key: str) -> bool:
-        return key in self._values
-
     def finish(self) -> None:
         """Raises when a key is left that nobody asked for."""
         for key in self._values:

@@ -169,7 +169,7 @@ def _turn(queue: str, argument: str) -> float | None:
     """The handler until it wants to wait. What it raises is our bug or a lost database: the job is tried again."""
     try:
         while (again := _HANDLERS[queue](argument)) == 0:
-            pass  # the handler keeps its own record of how far it is: a record of the engine's for each turn adds nothing
+            pass  # the handler keeps its own record of how far it is
         return again
     except Exception as error:
         log.warning("job_failed", extra={"job": queue, "failure": type(error).__name__}, exc_info=error)

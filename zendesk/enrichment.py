@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from billing.evidence import Requester, TicketText
+from billing.reading import read_ticket
 from integrations.errors import NotFound, OutsideError, RateLimited, Unauthorized
 from integrations.store import cards
 from zendesk.card import error_document, to_card
@@ -30,6 +32,8 @@ class Enriching:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._failures: dict[str, int] = {}
+        # The phrase rules are compiled here, once: else the first tickets after a start all do it at the same time.
+        read_ticket(TicketText(subject="", body="Please refund one of the two charges."), Requester(), None)
 
     def turn(self, argument: str) -> float | None:
         """Read the ticket and store its card; seconds until the next try, or None."""

@@ -23,7 +23,7 @@ from integrations.store.tables import installed
 from integrations.zendesk_client import ZendeskClient
 from zendesk.packaging import build, validate
 
-POLL_SECONDS, MOST_SECONDS = 1.0, 120.0
+FIRST_SECONDS, POLL_SECONDS, MOST_SECONDS = 0.2, 2.0, 120.0
 STATES = ("enriching", "ready", "partial", "needs_human", "applying", "done", "failed")
 _INSTALLATION = "/api/v2/apps/installations/{installation_id}"
 
@@ -185,7 +185,7 @@ class Installing:
 
     def _ended(self, job: str) -> int | None:
         """The id of the app once Zendesk's job has ended well."""
-        waited = 0.0
+        waited, pause = 0.0, FIRST_SECONDS
         while True:
             state = self._client.app_job(job)
             if state.status == "completed":
@@ -194,8 +194,8 @@ class Installing:
                 raise NotInstalled(f"Zendesk did not take the app package (job {state.status}).")
             if waited >= MOST_SECONDS:
                 raise NotInstalled("Zendesk still works on the app package. Run billing-desk install again later.")
-            self._sleep(POLL_SECONDS)
-            waited += POLL_SECONDS
+            self._sleep(pause)
+            waited, pause = waited + pause, min(2 * pause, POLL_SECONDS)
 
     def _installation(self, app_id: int) -> int:
         """The id of the app's installation, with our address among its settings."""

@@ -99,7 +99,8 @@ def occurrence(approval: Approval, actions: Sequence[Action], document: Mapping[
     situation = document.get("decision", {}).get("situation") or document.get("decision", {}).get("bucket", "")
     return Occurrence(
         ticket_id=approval.ticket_id, seen_at=now, pattern=str(situation).replace("_", " "), refunded=refunded,
-        at_risk={currency: abs(amount) for currency, amount in plan.impact.mrr.items()},
+        # What support has mended is no longer at risk.
+        at_risk={} if approval.state == "done" else {c: abs(amount) for c, amount in plan.impact.mrr.items()},
     )  # fmt: skip
 
 

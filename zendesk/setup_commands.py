@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -80,13 +81,25 @@ def install() -> None:
     _installable(settings)
     engine = database.open_engine(settings.database_url, pool=1)
     try:
-        database.check_schema(engine)
-        client = _admin(settings)
-        run = Installing(
-            client, engine, public_url=settings.public_url, app_id=settings.zendesk_app_id,
-            tell=lambda words: click.echo(words, err=True),
-        )  # fmt: skip
-        done = run.run()
+        with _one_sentence():
+            database.check_schema(engine)
+            done = Installing(
+                _admin(settings), engine, public_url=settings.public_url, app_id=settings.zendesk_app_id,
+                tell=lambda words: click.echo(words, err=True),
+            ).run()  # fmt: skip
+    finally:
+        engine.dispose()
+    if not done.changes:
+        click.echo("Everything was in place; nothing was changed.", err=True)
+    for name, value in done.settings.items():
+        click.echo(f"{name}={value}")
+
+
+@contextlib.contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Turn what can go wrong while installing into Stop, with the exit code that it has."""
+    try:
+        yield
     except database.SchemaMismatch as error:
         raise Stop(str(error), USAGE) from error
     except sa.exc.SQLAlchemyError as error:
@@ -104,12 +117,6 @@ def install() -> None:
         raise Stop(f"Zendesk refused {error.method} {error.path}: {error.code or error.status}.", NO) from error
     except OutsideError as error:
         raise Stop(f"Zendesk did not answer ({error.kind}). Run billing-desk install again.", UPSTREAM) from error
-    finally:
-        engine.dispose()
-    if not done.changes:
-        click.echo("Everything was in place; nothing was changed.", err=True)
-    for name, value in done.settings.items():
-        click.echo(f"{name}={value}")
 
 
 def _installable(settings: Settings) -> None:

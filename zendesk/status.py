@@ -129,7 +129,8 @@ UNDOABLE = frozenset(
 
 def _reply(desk: Desk, approval: Approval, actions: Sequence[Action], document: Mapping[str, Any]) -> dict[str, Any]:
     state = approval.reply_state
-    body = reply_body(desk, approval, actions, document) if state == "ready" else str(approval.follow_up["body"])
+    settled = state in {"ready", "sent"}
+    body = reply_body(desk, approval, actions, document) if settled else str(approval.follow_up["body"])
     return {"deliver": approval.follow_up["deliver"], "body": body, "state": state}
 
 

@@ -65,12 +65,11 @@ def wrapped(line: str, width: int, *, first: str, rest: str) -> Iterator[str]:
 
 
 def _cut(line: str, room: int) -> int:
-    """Where to break: after the last space that fits, else in front of the last letter that does not."""
-    used, last, count = 0, 0, 0
-    for count, letter in enumerate(line):
-        used += _columns(letter)
-        if used > room:
-            break
-        if letter == " " or _columns(letter) == 2:
+    """Where to break a line that is too wide: after the last space that fits, else before the letter that does not."""
+    used, last, count = _columns(line[0]), 0, 0
+    while used <= room:
+        if line[count] == " " or _columns(line[count]) == 2:
             last = count + 1
+        count += 1
+        used += _columns(line[count])
     return last if last > room // 3 else max(1, count)

@@ -6,7 +6,7 @@ import email.utils
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
@@ -61,13 +61,18 @@ def gather(inquiries: Sequence[Inquiry], seconds: float) -> list[Check]:
     answers: list[Sequence[Check] | None] = [None] * len(inquiries)
     ends = time.monotonic() + seconds
 
-    def run(number: int, ask: Part) -> None:
-        answers[number] = ask()
+    def run(number: int, inquiry: Inquiry) -> None:
+        try:
+            answers[number] = inquiry.ask()
+        except Exception as error:  # a slip of ours must not hide what the other checks found
+            told = f"the check itself broke ({type(error).__name__})"
+            answers[number] = [
+                replace(inquiry.stands_for, evidence=told, fix="Report this as an issue of billing-desk.")
+            ]
 
     # Daemons: a peer that hangs must not keep the command from ending.
     threads = [
-        threading.Thread(target=run, args=(number, inquiry.ask), daemon=True)
-        for number, inquiry in enumerate(inquiries)
+        threading.Thread(target=run, args=(number, inquiry), daemon=True) for number, inquiry in enumerate(inquiries)
     ]
     for thread in threads:
         thread.start()
@@ -89,7 +94,7 @@ def late(group: str, name: str, seconds: float, ability: Ability = Ability.NONE)
 
 def failed(group: str, name: str, error: OutsideError, fix: str, ability: Ability = Ability.NONE) -> Check:
     """A FAIL whose evidence is how the upstream failed us; `fix` is for a definite no only."""
-    if isinstance(error, Unreachable | RateLimited) or error.retryable:
+    if isinstance(error, Unreachable | RateLimited) or error.retryable or not fix:
         fix = "Check the address, the network and that service's status page, then run doctor again."
     return Check(group=group, name=name, state=State.FAIL, evidence=said(error), fix=fix, ability=ability)
 

@@ -37,6 +37,7 @@ def examine(question: Question) -> Report:
     settings, clocks = question.settings, Clocks(now=question.now)
     asked = gather(_inquiries(question, clocks), question.seconds)
     here = [
+        *server.optional_webhooks(settings),
         server.files(settings, question.environment, question.dotenv),
         server.clock(clocks),
         server.sentry(settings),

@@ -107,6 +107,26 @@ def sentry(settings: Settings) -> Check:
     return _check("Sentry", State.SKIP, "SENTRY_DSN is not set (optional); it enables error reports")
 
 
+def optional_webhooks(settings: Settings) -> list[Check]:
+    """The vendors' own webhooks to us; nothing depends on them but what they enable."""
+    told = (
+        ("Stripe", "STRIPE_WEBHOOK_SECRET", settings.stripe_webhook_secrets, "cards that follow Stripe at once"),
+        (
+            "GitHub",
+            "GITHUB_WEBHOOK_SECRET",
+            settings.github_webhook_secrets,
+            "telling tickets that an issue was closed",
+        ),
+    )
+    return [
+        Check(
+            group=group, name="Webhook secret", state=State.OK if secrets else State.SKIP,
+            evidence=f"{name} is set" if secrets else f"{name} is not set (optional); it enables {gives}",
+        )
+        for group, name, secrets, gives in told
+    ]  # fmt: skip
+
+
 def _sqlite_file(settings: Settings) -> Path:
     return Path(settings.database_url.removeprefix("sqlite:///"))
 

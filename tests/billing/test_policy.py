@@ -18,6 +18,7 @@ from billing.policy import (
     limit,
     parse,
 )
+from billing.policy_examples import broken
 
 CONTRACT = """\
 [refunds]
@@ -210,6 +211,38 @@ def test_an_example_that_no_longer_gives_its_bucket_is_named_with_its_line():
     found = list(failing(parse(EXAMPLES), lambda example: Bucket.UNDECIDED))
     assert [str(error) for error in found] == [
         'policy.toml, line 1: the example "two seats" gives undecided, not team_seats.'
+    ]
+
+
+def _stated(bucket, *subscriptions, text="", families=""):
+    head = f"[products]\nfamilies = [{families}]\n[[examples]]\nname = 'x'\nbucket = '{bucket}'\ntext = '{text}'\n"
+    return parse(head + "".join(f"[[examples.subscriptions]]\n{entry}\n" for entry in subscriptions))
+
+
+PRO = "product = 'Pro'\namount = 2900"
+DUO = "product = 'Duo'\namount = 5900"
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        _stated("duplicate_subscription", PRO, PRO, text="I was charged twice this month"),
+        _stated("duplicate_subscription", PRO, DUO, text="I was charged twice", families="['Pro', 'Duo']"),
+        _stated("other_billing", PRO, DUO, text="I was charged twice"),
+        _stated("team_seats", PRO + "\nowner = 'w1'", PRO + "\nowner = 'w2'", text="Why do I pay twice?"),
+        _stated("team_seats", PRO + "\nquantity = 5\ninterval = 'year'", text="Why am I charged for 5 seats?"),
+        _stated("self_serve_gap", PRO, text="Cancel my subscription"),
+        _stated("undecided"),
+    ],
+)
+def test_an_example_is_judged_by_the_whole_core_under_its_own_policy(policy):
+    assert list(broken(policy)) == []
+
+
+def test_a_policy_that_changes_an_examples_outcome_is_refused_with_its_line():
+    policy = _stated("other_billing", PRO, DUO, text="I was charged twice", families="['Pro', 'Duo']")
+    assert [str(error) for error in broken(policy, "my.toml")] == [
+        'my.toml, line 3: the example "x" gives duplicate_subscription, not other_billing.'
     ]
 
 

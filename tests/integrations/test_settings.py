@@ -167,7 +167,7 @@ def test_what_is_only_good_together_is_named_together(environment: dict[str, str
     assert refused(**environment).startswith(name)
 
 
-@pytest.mark.parametrize("name", WHOLE.keys() - {"ZENDESK_OAUTH_CLIENT_SECRET"})
+@pytest.mark.parametrize("name", [name for name in WHOLE if name != "ZENDESK_OAUTH_CLIENT_SECRET"])
 def test_what_serving_needs_is_asked_for_by_name(name: str) -> None:
     needed = tuple(WHOLE.keys() - {"ZENDESK_OAUTH_CLIENT_SECRET"})
     require(read(**WHOLE), *needed)

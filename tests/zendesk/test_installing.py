@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
+from integrations.checks.expected import SETUP_SCOPES
 from integrations.http import Door
 from integrations.settings import NAMES
 from integrations.store import database
@@ -215,25 +215,16 @@ def test_a_package_that_zendesk_does_not_finish_is_told_and_not_waited_for_ever(
     status: str, says: str, twin: ZendeskTwin, account: Path
 ) -> None:
     slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        for job in twin.desk.jobs.values():
+            job["status"] = status
+
     engine = database.open_engine(f"sqlite:///{account}")
-    client = StuckAccount(twin, status)
-    installing = Installing(client, engine, public_url=PUBLIC_URL, sleep=slept.append)
+    credentials = OAuthClient(client_id=twin.client_id, client_secret=twin.client_secret, scopes=SETUP_SCOPES)
+    client = ZendeskClient(Door("zendesk", twin.url, total_seconds=5.0), credentials)
     with pytest.raises(NotInstalled, match=says):
-        installing.run()
+        Installing(client, engine, public_url=PUBLIC_URL, sleep=sleep).run()
     engine.dispose()
-    assert sum(slept) <= 120
-
-
-class StuckAccount(ZendeskClient):
-    """The twin's account, whose app jobs stay in one state."""
-
-    def __init__(self, twin: ZendeskTwin, status: str) -> None:
-        door = Door("zendesk", twin.url, total_seconds=5.0)
-        scopes = frozenset({"read", "write"})
-        super().__init__(door, OAuthClient(client_id=twin.client_id, client_secret=twin.client_secret, scopes=scopes))
-        self._stuck = status
-
-    def app_job(self, job_id: str) -> Any:
-        from integrations.zendesk_schemas import AppJob
-
-        return AppJob(status=self._stuck)
+    assert sum(slept) <= 125

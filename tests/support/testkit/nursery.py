@@ -18,7 +18,10 @@ from typing import Any
 
 def main() -> None:
     import app  # everything heavy is imported once, here
+    from billing.evidence import Requester, TicketText
+    from billing.reading import read_ticket
 
+    read_ticket(TicketText(subject="", body="Please refund one of the two charges."), Requester(), None)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         order = json.loads(line)

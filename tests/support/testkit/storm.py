@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import requests
+import sqlalchemy as sa
 from testkit.nursery import alive, kill
 from testkit.rig import WEBHOOK_SECRET, Rig, wait_for
 
@@ -30,6 +31,7 @@ class Storm:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._rage, daemon=True)
         self.kills = 0
+        self.births = 0.0  # seconds from fork to first answer, all together
 
     def begin(self) -> None:
         self._thread.start()
@@ -42,8 +44,10 @@ class Storm:
 
     def _rage(self) -> None:
         while True:
+            began = time.monotonic()
             pid = self._start()
             wait_for(self._answers, 60, "the process does not answer")
+            self.births += time.monotonic() - began
             if self._over.wait(self._random.uniform(SHORTEST, LONGEST)):
                 return
             kill(pid)
@@ -103,8 +107,23 @@ class Crowd:
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(self.deliver, tickets))
             self.token = self._launched()
-            for number, _ in enumerate(pool.map(self.approve, tickets), start=1):
-                assert number
+            approving = [pool.submit(self.approve, ticket) for ticket in self._as_cards_come(tickets)]
+            for one in approving:
+                one.result()
+
+    def _as_cards_come(self, tickets: list[int]) -> Iterator[int]:
+        """The tickets in the order in which their cards are stored: agents do not stare at empty cards."""
+        engine = sa.create_engine(self.rig.database_url.replace("postgresql://", "postgresql+psycopg://", 1))
+        left, end = set(tickets), time.monotonic() + PATIENCE
+        while left:
+            with engine.connect() as connection:
+                stored = sa.text("select ticket_id from card where plan is not null and state = 'ready'")
+                ready = left & set(connection.execute(stored).scalars())
+            yield from sorted(ready)
+            left -= ready
+            assert time.monotonic() < end, f"no card after {PATIENCE} s for {sorted(left)}"
+            time.sleep(0.1)
+        engine.dispose()
 
     def deliver(self, ticket: int) -> None:
         """Deliver as Zendesk does: the very same invocation again until it was taken."""

@@ -1,0 +1,495 @@
+"""Does doctor name each fault with its mend, and does one part's trouble leave the others alone?"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from integrations.checks import Check, Question, Report, State, examine
+from integrations.checks.asking import Inquiry, gather, late
+from integrations.checks.stripe_access import READING, WRITING, masked
+from integrations.settings import NAMES, Settings
+from integrations.store import database
+from integrations.twins import zendesk_auth
+from integrations.twins.github_twin import GitHubTwin
+from integrations.twins.server import Request, Response, Twin
+from integrations.twins.stripe_twin import DEFAULT_KEY, StripeTwin, World
+from integrations.twins.zendesk_twin import ZendeskTwin
+from zendesk.setup_commands import doctor
+
+READ_KEY, WRITE_KEY = "rk_test_read" + "r" * 20, "rk_test_write" + "w" * 20
+REPOSITORY = "acme/web"
+SECRET = "whs-" + "k" * 24
+LABELS = ("billing-gap", "gap:no_billing_portal")
+
+
+class Front(Twin):
+    """What stands at our public address: refuses forged deliveries, unless `status` says otherwise."""
+
+    service = "front"
+    status = 401
+
+    def handle(self, request: Request) -> Response:
+        return Response(self.status, {"error": {"code": "bad_signature"}})
+
+
+class PunctualGitHub(GitHubTwin):
+    """A GitHub that tells the time, as the real one does in `Date`."""
+
+    ahead = timedelta()
+
+    def handle(self, request: Request) -> Response:
+        response = super().handle(request)
+        moment = email.utils.format_datetime(datetime.now(UTC) + self.ahead, usegmt=True)
+        response.headers = {**response.headers, "Date": moment}
+        return response
+
+
+@dataclass
+class Town:
+    """Twins of everybody, all in order, and the settings that lead to them."""
+
+    stripe: StripeTwin
+    zendesk: ZendeskTwin
+    github: PunctualGitHub
+    front: Front
+    settings: Settings
+    folder: Path
+
+    def report(self, **changes: Any) -> Report:
+        settings = replace(self.settings, **{name: value for name, value in changes.items() if name != "seconds"})
+        return examine(Question(settings=settings, labels=LABELS, seconds=changes.get("seconds", 15.0)))
+
+    def check(self, group: str, name: str, **changes: Any) -> Check:
+        return find(self.report(**changes), group, name)
+
+
+def find(report: Report, group: str, name: str) -> Check:
+    found = [check for check in report.checks if (check.group, check.name) == (group, name)]
+    assert found, [check.name for check in report.checks if check.group == group]
+    return found[0]
+
+
+def states(report: Report, group: str) -> set[State]:
+    return {check.state for check in report.checks if check.group == group}
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    with (
+        StripeTwin(check_responses=False) as stripe,
+        ZendeskTwin() as zendesk,
+        PunctualGitHub() as github,
+        Front() as front,
+    ):
+        store = tmp_path / "desk.db"
+        engine = database.open_engine(f"sqlite:///{store}")
+        database.upgrade(engine)
+        engine.dispose()
+        store.chmod(0o600)
+        World(stripe).portal_configuration()
+        stripe.add_key(READ_KEY, {probe.permission for probe in READING})
+        stripe.add_key(WRITE_KEY, {probe.permission for probe in WRITING})
+        zendesk.add_webhook(front.url + "/webhooks/zendesk", secret=SECRET)
+        github.add_repository(REPOSITORY, labels=LABELS)
+        settings = Settings(
+            database_url=f"sqlite:///{store}", secret_keys=("s" * 40,), public_url=front.url,
+            zendesk_subdomain="acme", zendesk_api_base=zendesk.url, zendesk_oauth_client_id=zendesk.client_id,
+            zendesk_oauth_client_secret=zendesk.client_secret, zendesk_webhook_secrets=(SECRET,),
+            zendesk_app_id=str(zendesk.app_id), zendesk_installation_id=str(zendesk.installation_id),
+            stripe_read_key=READ_KEY, stripe_write_key=WRITE_KEY, stripe_api_base=stripe.url,
+            github_repository=REPOSITORY, github_token=github.add_token(repositories=[REPOSITORY]),
+            github_api_base=github.url, github_webhook_secrets=(SECRET,),
+        )  # fmt: skip
+        yield Town(stripe, zendesk, github, front, settings, tmp_path)
+
+
+def test_an_installation_in_order_has_no_fault_and_no_warning(town: Town) -> None:
+    report = town.report()
+    assert [check for check in report.checks if check.state in {State.FAIL, State.WARN}] == []
+    assert not report.failed
+    assert "Working: cards, fixes and refunds, self-service, product issues." in report.summary
+
+
+def test_nothing_is_changed_anywhere_by_looking(town: Town) -> None:
+    town.report()
+    assert [entry.effect for twin in (town.stripe, town.zendesk, town.github) for entry in twin.writes()] == []
+    assert town.stripe.refunds() == []
+
+
+def test_every_fault_and_every_warning_comes_with_its_mend(town: Town) -> None:
+    World(town.stripe).portal_configuration(cancel=False)
+    town.stripe.add_key("rk_test_poor" + "p" * 20, set())
+    report = town.report(
+        stripe_read_key="rk_test_poor" + "p" * 20, zendesk_app_id="1", public_url="", secret_keys=(), github_token="x"
+    )
+    assert all(check.fix for check in report.checks if check.state in {State.FAIL, State.WARN})
+
+
+class TestStripe:
+    @pytest.mark.parametrize("probe", READING, ids=lambda probe: probe.permission)
+    def test_each_missing_permission_of_the_read_key_is_named(self, town: Town, probe: Any) -> None:
+        town.stripe.add_key(READ_KEY, {one.permission for one in READING} - {probe.permission})
+        check = town.check("Stripe", f"Read {probe.serves}")
+        assert check.state is State.FAIL
+        assert probe.permission in check.evidence
+        assert "STRIPE_READ_KEY" in check.fix
+
+    @pytest.mark.parametrize(
+        "probe", [one for one in WRITING if one.method != "GET"], ids=lambda probe: probe.permission
+    )
+    def test_each_missing_permission_of_the_write_key_is_named(self, town: Town, probe: Any) -> None:
+        town.stripe.add_key(WRITE_KEY, {one.permission for one in WRITING} - {probe.permission, "rak_charge_write"})
+        check = town.check("Stripe", f"Write {probe.serves}")
+        assert check.state is State.FAIL
+        assert probe.permission in check.evidence
+        assert "STRIPE_WRITE_KEY" in check.fix
+
+    def test_a_key_that_stripe_does_not_know_is_one_fault_without_its_text(self, town: Town) -> None:
+        report = town.report(stripe_read_key="rk_test_gone" + "g" * 20)
+        check = find(report, "Stripe", "Read key")
+        assert (check.state, check.evidence) == (State.FAIL, "the credentials were rejected")
+        assert [one.name for one in report.checks if one.state is State.FAIL] == ["Read key"]
+
+    def test_no_line_shows_a_whole_key(self, town: Town) -> None:
+        town.stripe.add_key(READ_KEY, set())
+        shown = repr(town.report())
+        assert READ_KEY not in shown
+        assert WRITE_KEY not in shown
+        assert masked(READ_KEY) == "rk_test_…rrrr"
+
+    def test_keys_of_different_modes_are_a_fault(self, town: Town) -> None:
+        live = town.stripe.add_key("rk_live_write" + "w" * 20, {probe.permission for probe in WRITING})
+        check = town.check("Stripe", "Write key", stripe_write_key=live)
+        assert check.state is State.FAIL
+        assert "different modes" in check.evidence
+
+    def test_a_full_secret_key_is_warned_about(self, town: Town) -> None:
+        check = town.check("Stripe", "Read key", stripe_read_key=DEFAULT_KEY)
+        assert check.state is State.WARN
+        assert "full secret key" in check.evidence
+
+    def test_a_read_key_that_may_refund_is_warned_about(self, town: Town) -> None:
+        town.stripe.add_key(READ_KEY, {one.permission for one in READING} | {"rak_refund_write"})
+        check = town.check("Stripe", "Read key")
+        assert check.state is State.WARN
+        assert "rak_refund_write" in check.evidence
+
+    def test_one_key_for_both_is_warned_about(self, town: Town) -> None:
+        town.stripe.add_key(WRITE_KEY, {one.permission for one in (*READING, *WRITING)})
+        assert town.check("Stripe", "Write key", stripe_read_key=WRITE_KEY).state is State.WARN
+
+    @pytest.mark.parametrize(
+        ("name", "off"),
+        [
+            ("Portal cancel", {"cancel": False}),
+            ("Portal payment method", {"payment_method": False}),
+            ("Portal invoices", {"invoices": False}),
+            ("Portal login page", {"login_page": False}),
+        ],
+    )
+    def test_each_portal_feature_that_is_off_is_named(self, town: Town, name: str, off: dict[str, Any]) -> None:
+        town.stripe.store.objects.clear()
+        World(town.stripe).portal_configuration(**off)
+        report = town.report()
+        assert [check.name for check in report.checks if check.state is State.FAIL] == [name]
+        assert "Customer portal" in find(report, "Stripe", name).fix
+        assert "Not working: self-service" in report.summary
+
+    def test_no_portal_configuration_is_a_fault(self, town: Town) -> None:
+        town.stripe.store.objects.clear()
+        assert "no default configuration" in town.check("Stripe", "Customer portal").evidence
+
+    def test_an_inactive_portal_configuration_is_a_fault(self, town: Town) -> None:
+        town.stripe.store.objects.clear()
+        World(town.stripe).portal_configuration()["active"] = False
+        assert "not active" in town.check("Stripe", "Customer portal").evidence
+
+
+class TestZendesk:
+    def test_wrong_credentials_are_one_fault(self, town: Town) -> None:
+        report = town.report(zendesk_oauth_client_secret="wrong-one")
+        assert [check.name for check in report.checks if check.group == "Zendesk" and check.state is State.FAIL] == [
+            "Credentials"
+        ]
+        assert "wrong-one" not in repr(report)
+
+    def test_an_api_token_works_with_a_warning_that_names_its_end(self, town: Town) -> None:
+        email_ = town.zendesk.desk.users[town.zendesk.desk.service_user]["email"]
+        report = town.report(zendesk_oauth_client_id="", zendesk_email=email_, zendesk_api_token=town.zendesk.api_token)
+        assert find(report, "Zendesk", "Credentials").state is State.OK
+        check = find(report, "Zendesk", "API token")
+        assert (check.state, "2027-04-30" in check.evidence) == (State.WARN, True)
+
+    def test_an_anonymous_answer_is_no_success(self, town: Town) -> None:
+        report = town.report(zendesk_oauth_client_id="", zendesk_email="nobody@acme.example", zendesk_api_token="x")
+        assert find(report, "Zendesk", "Credentials").state is State.FAIL
+
+    def test_a_user_who_is_no_agent_is_a_fault(self, town: Town) -> None:
+        town.zendesk.desk.users[town.zendesk.desk.service_user]["role"] = "end-user"
+        assert town.check("Zendesk", "Credentials").state is State.FAIL
+
+    @pytest.mark.parametrize(
+        ("scope", "name", "state"),
+        [
+            ("tickets:read", "Credentials", State.FAIL),
+            ("tickets:write", "Scopes", State.FAIL),
+            ("users:read", "Scopes", State.FAIL),
+            ("webhooks:read", "Scopes", State.WARN),
+            ("apps:read", "Scopes", State.WARN),
+        ],
+    )
+    def test_each_scope_that_was_not_granted_is_named(
+        self, town: Town, scope: str, name: str, state: State, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(zendesk_auth, "KNOWN_SCOPES", zendesk_auth.KNOWN_SCOPES - {scope})
+        check = town.check("Zendesk", name)
+        assert check.state is state
+        assert scope in check.evidence
+
+    def test_an_agent_who_may_not_list_webhooks_is_warned_and_not_failed(self, town: Town) -> None:
+        town.zendesk.desk.users[town.zendesk.desk.service_user]["role"] = "agent"
+        report = town.report()
+        assert find(report, "Zendesk", "Webhook").state is State.WARN
+        assert not report.failed
+
+    @pytest.mark.parametrize(
+        ("name", "says", "spoil"),
+        [
+            ("Webhook", "none is there", lambda twin, hook: twin.desk.webhooks.clear()),
+            ("Webhook", "inactive", lambda twin, hook: hook.update(status="inactive")),
+            ("Webhook", "does not deliver to", lambda twin, hook: hook.update(endpoint="https://old.example/x")),
+            ("Webhook", "not subscribed", lambda twin, hook: hook.update(subscriptions=[])),
+            (
+                "Webhook secret",
+                "not what Zendesk signs",
+                lambda twin, hook: twin.desk.signing_secrets.update({hook["id"]: "o"}),
+            ),
+            ("Sidebar app", "is not installed", lambda twin, hook: twin.desk.installations.clear()),
+            (
+                "Sidebar app",
+                "not enabled",
+                lambda twin, hook: twin.desk.installations[twin.installation_id].update(enabled=False),
+            ),
+            ("App public key", "not found", lambda twin, hook: twin.desk.apps.clear()),
+        ],
+    )
+    def test_what_is_missing_in_zendesk_is_named(
+        self, town: Town, name: str, says: str, spoil: Callable[[ZendeskTwin, dict[str, Any]], object]
+    ) -> None:
+        spoil(town.zendesk, next(iter(town.zendesk.desk.webhooks.values())))
+        check = town.check("Zendesk", name)
+        assert check.state is State.FAIL
+        assert says in check.evidence
+        assert check.fix
+
+    def test_a_foreign_public_key_is_a_fault(self, town: Town) -> None:
+        pem = "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"
+        assert town.check("Zendesk", "App public key", zendesk_app_public_key=pem).state is State.FAIL
+        own = town.zendesk.public_key_pem
+        assert town.check("Zendesk", "App public key", zendesk_app_public_key=own).state is State.OK
+
+    @pytest.mark.parametrize(("status", "says"), [(202, "accepted"), (404, "no such page"), (502, "upstream failed")])
+    def test_a_forged_webhook_that_is_not_refused_is_a_fault(self, town: Town, status: int, says: str) -> None:
+        town.front.status = status
+        check = town.check("Zendesk", "Forged webhook")
+        assert check.state is State.FAIL
+        assert says in check.evidence
+
+
+class TestGitHub:
+    def test_a_repository_that_the_token_does_not_see_is_a_fault(self, town: Town) -> None:
+        check = town.check("GitHub", "Repository", github_repository="acme/other")
+        assert check.state is State.FAIL
+        assert "acme/other" in check.evidence
+
+    def test_a_public_repository_is_noted(self, town: Town) -> None:
+        town.github.add_repository("acme/open", private=False, labels=LABELS)
+        check = town.check("GitHub", "Repository", github_repository="acme/open", github_token=town.github.add_token())
+        assert (check.state, "public" in check.evidence) == (State.OK, True)
+
+    def test_issues_that_are_switched_off_are_a_fault(self, town: Town) -> None:
+        town.github.add_repository(REPOSITORY, has_issues=False)
+        assert town.check("GitHub", "Issues").state is State.FAIL
+
+    def test_an_archived_repository_is_a_fault(self, town: Town) -> None:
+        town.github.add_repository(REPOSITORY, archived=True)
+        assert "archived" in town.check("GitHub", "Repository").evidence
+
+    def test_a_token_that_only_reads_issues_is_a_fault_that_names_the_permission(self, town: Town) -> None:
+        token = town.github.add_token(repositories=[REPOSITORY], permissions={"issues": "read"})
+        check = town.check("GitHub", "Permission", github_token=token)
+        assert check.state is State.FAIL
+        assert "issues: write" in check.evidence
+
+    def test_missing_labels_are_only_a_warning_because_filing_makes_them(self, town: Town) -> None:
+        town.github.add_repository(REPOSITORY, labels=LABELS[:1])
+        check = town.check("GitHub", "Labels")
+        assert check.state is State.WARN
+        assert LABELS[1] in check.evidence
+
+    def test_an_app_is_checked_as_well_as_a_token(self, town: Town) -> None:
+        number = town.github.add_installation([REPOSITORY])
+        report = town.report(
+            github_token="", github_app_id=str(town.github.app["id"]), github_app_installation_id=str(number),
+            github_app_private_key=town.github.app_private_key,
+        )  # fmt: skip
+        assert states(report, "GitHub") == {State.OK}
+
+
+class TestServer:
+    def test_an_empty_store_names_migrate(self, town: Town) -> None:
+        check = town.check("Server", "Store", database_url=f"sqlite:///{town.folder / 'none.db'}")
+        assert (check.state, "billing-desk migrate" in check.fix) == (State.FAIL, True)
+        assert not (town.folder / "none.db").exists()
+
+    def test_a_database_that_is_away_is_a_fault(self, town: Town) -> None:
+        check = town.check("Server", "Store", database_url="postgresql://desk@127.0.0.1:1/desk")
+        assert (check.state, check.evidence) == (State.FAIL, "PostgreSQL does not answer")
+
+    @pytest.mark.parametrize(
+        ("ahead", "state"), [(1, State.OK), (60, State.WARN), (-60, State.WARN), (600, State.FAIL), (-600, State.FAIL)]
+    )
+    def test_a_clock_that_is_off_is_told_from_the_answers(self, town: Town, ahead: int, state: State) -> None:
+        town.github.ahead = timedelta(seconds=ahead)
+        assert town.check("Server", "Clock").state is state
+
+    def test_secrets_that_everybody_can_read_are_warned_about(self, town: Town) -> None:
+        (town.folder / "desk.db").chmod(0o644)
+        secret = town.folder / "secret"
+        secret.write_text("x")
+        secret.chmod(0o644)
+        question = Question(settings=town.settings, environment={"STRIPE_READ_KEY_FILE": str(secret)})
+        check = find(examine(question), "Server", "Secret files")
+        assert check.state is State.WARN
+        assert "STRIPE_READ_KEY_FILE" in check.evidence
+        assert "desk.db" in check.evidence
+
+    def test_what_serve_needs_and_lacks_is_named(self, town: Town) -> None:
+        check = town.check("Server", "Settings", secret_keys=(), zendesk_webhook_secrets=())
+        assert check.state is State.FAIL
+        assert "BILLING_DESK_SECRET_KEY, ZENDESK_WEBHOOK_SECRET" in check.evidence
+
+
+class TestOneInTheWayOfAnother:
+    def test_what_is_not_configured_is_skipped_with_what_it_would_enable(self, town: Town) -> None:
+        report = examine(Question(settings=Settings(database_url=town.settings.database_url)))
+        for group in ("Zendesk", "Stripe", "GitHub"):
+            assert states(report, group) == {State.SKIP}
+        assert all("enable" in check.evidence for check in report.checks if check.group != "Server")
+
+    def test_without_a_write_key_only_fixes_are_skipped(self, town: Town) -> None:
+        report = town.report(stripe_write_key="")
+        assert find(report, "Stripe", "Write key").state is State.SKIP
+        assert not report.failed
+        assert "Not set up: fixes and refunds" in report.summary
+
+    @pytest.mark.parametrize("service", ["stripe", "zendesk", "github"])
+    def test_an_upstream_that_is_away_is_a_fault_of_its_own_group_only(self, town: Town, service: str) -> None:
+        twin: Twin = getattr(town, service)
+        twin.stop()
+        report = town.report()
+        failing = {check.group.lower() for check in report.checks if check.state is State.FAIL}
+        assert failing == {service}
+        assert any("did not answer" in check.evidence for check in report.checks)
+
+    def test_upstreams_that_hang_are_waited_for_no_longer_than_the_bound(self, town: Town) -> None:
+        for twin in (town.stripe, town.zendesk, town.github, town.front):
+            twin.faults.add("hang_before", times=None)
+        started = time.monotonic()
+        report = town.report(seconds=0.4)
+        assert time.monotonic() - started < 3
+        assert all(State.FAIL in states(report, group) for group in ("Zendesk", "Stripe", "GitHub"))
+        assert find(report, "Server", "Store").state is State.OK
+
+    @pytest.mark.parametrize("kind", ["html_200", "bad_json", "json_null", "json_list", "redirect", "rate_limited"])
+    def test_strange_answers_are_faults_and_never_a_crash(self, town: Town, kind: str) -> None:
+        for twin in (town.stripe, town.zendesk, town.github):
+            twin.faults.add(kind, times=None)
+        report = town.report()
+        assert all(State.FAIL in states(report, group) for group in ("Zendesk", "Stripe", "GitHub"))
+        assert all(check.fix for check in report.checks if check.state is State.FAIL)
+
+
+def test_a_check_that_breaks_is_a_fault_and_the_others_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    good = late("Server", "Store", 1.0)
+
+    def broken() -> list[Check]:
+        raise KeyError("personal")
+
+    found = gather(
+        [Inquiry(ask=broken, stands_for=late("Stripe", "Read key", 1.0)), Inquiry(ask=lambda: [good], stands_for=good)],
+        5.0,
+    )
+    assert [(check.name, check.state) for check in found] == [("Read key", State.FAIL), ("Store", State.FAIL)]
+    assert found[0].evidence == "the check itself broke (KeyError)"
+    assert "personal" not in capsys.readouterr().err
+
+
+class TestTheCommand:
+    @pytest.fixture
+    def environment(self, town: Town, monkeypatch: pytest.MonkeyPatch) -> Town:
+        for name in NAMES:
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.chdir(town.folder)
+        settings = town.settings
+        for name, value in {
+            "DATABASE_URL": settings.database_url, "BILLING_DESK_SECRET_KEY": settings.secret_keys[0],
+            "BILLING_DESK_PUBLIC_URL": settings.public_url, "ZENDESK_SUBDOMAIN": "acme",
+            "ZENDESK_API_BASE": settings.zendesk_api_base,
+            "ZENDESK_OAUTH_CLIENT_ID": settings.zendesk_oauth_client_id,
+            "ZENDESK_OAUTH_CLIENT_SECRET": settings.zendesk_oauth_client_secret, "ZENDESK_WEBHOOK_SECRET": SECRET,
+            "ZENDESK_APP_ID": settings.zendesk_app_id, "STRIPE_READ_KEY": READ_KEY, "STRIPE_WRITE_KEY": WRITE_KEY,
+            "STRIPE_API_BASE": settings.stripe_api_base, "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_TOKEN": settings.github_token, "GITHUB_API_BASE": settings.github_api_base,
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        return town
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(doctor, list(arguments))
+
+    def test_warnings_alone_are_zero(self, environment: Town) -> None:
+        result = self.run()
+        assert result.exit_code == 0
+        assert "  warn  Labels" in result.output
+        assert result.output.splitlines()[-1].endswith(".")
+
+    def test_a_fault_is_one_and_followed_by_its_mend(self, environment: Town) -> None:
+        environment.stripe.add_key(WRITE_KEY, {one.permission for one in WRITING} - {"rak_refund_write"})
+        result = self.run()
+        assert result.exit_code == 1
+        lines = result.output.splitlines()
+        at = next(number for number, line in enumerate(lines) if line.startswith("  FAIL  Write refunds"))
+        assert any("fix:" in line for line in lines[at : at + 3])
+
+    def test_no_line_is_wider_than_eighty_columns(self, environment: Town) -> None:
+        environment.zendesk.stop()
+        environment.stripe.add_key(READ_KEY, set())
+        assert max(len(line) for line in self.run().output.splitlines()) <= 80
+
+    def test_json_holds_the_same_and_nothing_else(self, environment: Town) -> None:
+        document = json.loads(self.run("--json").stdout)
+        assert set(document) == {"checks", "summary"}
+        assert {key for check in document["checks"] for key in check} == {"group", "name", "state", "evidence", "fix"}
+        assert {check["state"] for check in document["checks"]} <= {"ok", "warn", "FAIL", "skip"}
+
+    def test_a_wrong_setting_is_two_and_one_line(self, environment: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STRIPE_READ_KEY", "pk_test_1")
+        result = self.run()
+        assert (result.exit_code, len(result.output.splitlines())) == (2, 1)
+        assert "STRIPE_READ_KEY" in result.output
+
+    def test_a_wrong_policy_is_two_and_one_line(self, environment: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+        (environment.folder / "policy.toml").write_text("[refunds]\nwindow = 3\n")
+        monkeypatch.setenv("BILLING_DESK_POLICY", str(environment.folder / "policy.toml"))
+        assert self.run().exit_code == 2
