@@ -48,6 +48,7 @@ from zendesk.desk import Desk
 from zendesk.enrichment import Enriching
 from zendesk.gaps import GapFiling
 from zendesk.serving import PortTaken, free_port, serve
+from zendesk.setup_commands import doctor, install, package
 from zendesk.signatures import Launch, PageTokens
 from zendesk.web import create_app
 
@@ -185,6 +186,8 @@ def migrate(settings: Settings) -> None:
     try:
         database.upgrade(engine)
         jobs.migrate(engine, settings.database_url)
+        if settings.sqlite:
+            Path(settings.database_url.removeprefix("sqlite:///")).chmod(0o600)
     finally:
         engine.dispose()
 
@@ -351,7 +354,7 @@ def _demo_settings(folder: Path, workspace: Workspace) -> Settings:
     )
 
 
-for command in (diagnose, gaps, audit, replay):
+for command in (diagnose, gaps, audit, replay, doctor, install, package):
     cli.add_command(command)
 
 

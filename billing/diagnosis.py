@@ -185,8 +185,8 @@ def _interactions(scene: Scene, lines: tuple[Situation, ...]) -> Iterator[tuple[
     denied = bool(scene.subscriptions) and not scene.speaks("TXT_TWO_ACCOUNTS")
     if denied and scene.speaks(*DUPLICATE_WORDS) and Bucket.DUPLICATE_SUBSCRIPTION not in accounted:
         says = "Stripe shows one subscription and no payment that was taken twice."
-        yield Bucket.DUPLICATE_SUBSCRIPTION, _row("claims_twice_found_once", says, -2.5)
-        yield Bucket.OTHER_BILLING, _row("claims_twice_found_once", says, 1.5)
+        yield Bucket.DUPLICATE_SUBSCRIPTION, _row("claims_twice_found_once", says, -4.0)
+        yield Bucket.OTHER_BILLING, _row("claims_twice_found_once", says, 1.5 if lines else 3.0)
     if scene.speaks("TXT_PAID", "TXT_NO_ACCESS") and lines and lines[0].bucket is Bucket.FAILED_PAYMENT:
         says = "The ticket says it was paid; Stripe shows a payment that did not complete."
         yield Bucket.PRODUCT_FAILURE, _row("claims_paid_found_failed", says, -1.5)

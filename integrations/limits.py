@@ -56,7 +56,7 @@ class TokenBucket:
             self._slow_until = max(self._slow_until, self._closed_until + slow_seconds)
 
     def learn(self, rate: float) -> None:
-        """The neighbour said what it grants: so many a second from now on; the burst lasts as many seconds as before."""
+        """The neighbour said what it grants: so many a second from now on; the burst lasts as long as before."""
         with self._lock:
             self._refill()
             self._burst, self._rate = max(1.0, self._burst * rate / self._rate), rate

@@ -276,7 +276,7 @@ class ZendeskClient(ZendeskWire):
 
     def save_app(self, upload_id: int, *, name: str, app_id: int | None = None) -> str:
         """Creates the private app, or replaces `app_id`, from an upload; returns the id of the job that does it."""
-        body = {"name": name, "upload_id": str(upload_id)}
+        body = {"name": name, "upload_id": upload_id}
         path = "/api/v2/apps" if app_id is None else "/api/v2/apps/{app_id}"
         ids = {} if app_id is None else {"app_id": app_id}
         reply = self.send(Call(method="POST" if app_id is None else "PUT", path=path, ids=ids, body=body))

@@ -152,7 +152,7 @@ class Installing:
         app_id = self._known_app()
         if app_id is not None and self._kept("app_package") == f"{app_id} {digest}":
             return app_id
-        made = self._ended(self._save(self._client.upload_app(package), app_id))
+        made = self._ended(self._client.save_app(self._client.upload_app(package), name=APP_NAME, app_id=app_id))
         self._changed(f"app {made or app_id} {'created' if app_id is None else 'updated'}")
         app_id = made or app_id
         if app_id is None:
@@ -160,19 +160,6 @@ class Installing:
         self._keep("app_id", str(app_id))
         self._keep("app_package", f"{app_id} {digest}")
         return app_id
-
-    def _save(self, upload: int, app_id: int | None) -> str:
-        """Create the private app, or replace it, from an upload; the id of the job that does it."""
-        path = "/api/v2/apps" if app_id is None else "/api/v2/apps/{app_id}"
-        call = Call(
-            method="POST" if app_id is None else "PUT",
-            path=path,
-            ids={} if app_id is None else {"app_id": app_id},
-            body={"name": APP_NAME, "upload_id": upload},
-        )
-        reply = self._client.send(call)
-        job = reply.as_object().get("job_id")
-        return job if isinstance(job, str) else reply.garbled()
 
     def _known_app(self) -> int | None:
         """By the settings or our own record, as far as the account still has it; else by its name."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -10,7 +12,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from waitress.channel import HTTPChannel
 from waitress.server import create_server
+from waitress.task import ErrorTask
 from waitress.wasyncore import dispatcher
 
 DRAIN_SECONDS = 12.0
@@ -19,6 +23,35 @@ STOP_SECONDS = 14.0  # whoever stops us kills after 15
 
 class PortTaken(Exception):
     """Somebody else listens at the address; the text is one sentence."""
+
+
+_REFUSED = {
+    413: ("too_large", "The body is larger than 1 MiB."),
+    431: ("bad_request", "The headers are larger than 32 KiB."),
+    500: ("server_error", "Something broke on our side. The reference helps us find it."),
+}
+
+
+class _Refused(ErrorTask):
+    """What the server refuses before the application sees it, in the application's own envelope."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        code, message = _REFUSED.get(error.code, ("bad_request", "The request could not be read."))
+        request_id = "rq_" + secrets.token_hex(10)
+        body = json.dumps({"error": {"code": code, "message": message, "request_id": request_id}}).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers += [
+            ("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("X-Request-Id", request_id),
+            ("X-Content-Type-Options", "nosniff"), ("Connection", "close"),
+        ]  # fmt: skip
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class _Channel(HTTPChannel):
+    error_task_class = _Refused
 
 
 class InFlight:
@@ -57,6 +90,8 @@ def serve(
         raise PortTaken(
             f"{host}:{port} is taken or not ours. Stop what listens there, or choose another --port."
         ) from error
+    for one in socket_map.values():
+        one.channel_class = _Channel
     on_start()
     stopping = threading.Event()
 

@@ -25,6 +25,7 @@ from zendesk.answers import page, refused, said, wants_html
 from zendesk.assets import CACHE_CONTROL, asset
 from zendesk.card import stamp
 from zendesk.desk import Desk
+from zendesk.events import Streams, wants_events
 from zendesk.refusals import Refusal
 from zendesk.signatures import Launch, PageTokens, Untrusted, check_launch
 from zendesk.status import approval_document, card_document, read_approval
@@ -87,6 +88,18 @@ class LookupSchema(_Body):
     query = fields.Str(required=True, validate=[validate.Length(3, 254), _STORABLE])
 
 
+def agent_of(desk: Desk, tokens: PageTokens) -> Agent:
+    """The agent behind the request's Bearer token. Raises Refusal."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer":
+        raise Refusal("unauthorized", "Open the app again: this page has no session.")
+    try:
+        agent_id, _ = tokens.check(token.strip(), desk.now())
+    except Untrusted as reason:
+        raise Refusal("unauthorized", "The session has ended. Reload the app.") from reason
+    return desk.agents.read(agent_id)
+
+
 class Sidebar:
     """The blueprint's state: who may see what, kept for a minute."""
 
@@ -97,14 +110,7 @@ class Sidebar:
 
     def agent(self) -> Agent:
         """The agent behind the Bearer token. Raises Refusal."""
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer":
-            raise Refusal("unauthorized", "Open the app again: this page has no session.")
-        try:
-            agent_id, _ = self.tokens.check(token.strip(), self.desk.now())
-        except Untrusted as reason:
-            raise Refusal("unauthorized", "The session has ended. Reload the app.") from reason
-        return self.desk.agents.read(agent_id)
+        return agent_of(self.desk, self.tokens)
 
     def agent_for(self, ticket_id: int) -> Agent:
         """The agent, if Zendesk lets them open this ticket. Raises Refusal."""
@@ -305,7 +311,7 @@ def _add_tickets(routes: Blueprint, sidebar: Sidebar) -> None:
 
 
 def _add_approvals(routes: Blueprint, sidebar: Sidebar) -> None:
-    desk = sidebar.desk
+    desk, streams = sidebar.desk, Streams()
 
     def answer(approval_id: str, status: int = 200) -> Response:
         with desk.engine.connect() as connection:
@@ -314,6 +320,8 @@ def _add_approvals(routes: Blueprint, sidebar: Sidebar) -> None:
         if found is None or stored is None:
             raise Refusal("not_found", "There is no such approval.")
         agent = sidebar.agent_for(found[0].ticket_id)
+        if request.method == "GET" and wants_events():
+            return streams.answer(lambda: _approval_now(desk, approval_id))
         if wants_html():
             return sidebar.card(found[0].ticket_id, agent)
         return said(approval_document(desk, *found, stored.document or {}), status)
@@ -351,6 +359,13 @@ def _add_approvals(routes: Blueprint, sidebar: Sidebar) -> None:
         agent = acting(approval_id)
         undoing.undo(desk, approval_id, _loaded(UndoSchema())["step"], agent)
         return answer(approval_id)
+
+
+def _approval_now(desk: Desk, approval_id: str) -> dict[str, Any] | None:
+    with desk.engine.connect() as connection:
+        found = read_approval(desk, connection, approval_id)
+        stored = cards.read(connection, found[0].ticket_id) if found else None
+    return approval_document(desk, *found, stored.document or {}) if found and stored else None
 
 
 def _changed(sidebar: Sidebar, ticket_id: int, agent: Agent, **values: Any) -> Response:

@@ -16,6 +16,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from integrations.jobs import Job
+from integrations.metrics import record
 from integrations.store import cards, deliveries
 from zendesk.answers import refused, said
 from zendesk.desk import Desk
@@ -78,19 +79,23 @@ def blueprint(desk: Desk) -> Blueprint:
     def zendesk() -> Response:
         body = request.get_data(cache=False)
         if len(body) > MOST_BYTES:
+            record("webhook_rejected_total", reason="too_large")
             return refused(Refusal("too_large", "A webhook body has at most 256 KiB."))
         for name in HEADERS[:2]:
             if len(request.headers.getlist(name)) > 1:
+                record("webhook_rejected_total", reason="doubled_header")
                 return refused(Refusal("unauthorized", "The signature is wrong, missing or too old."))
         lower = {name.lower(): value for name, value in request.headers.items()}
         try:
             check_webhook(desk.settings.zendesk_webhook_secrets, lower, body, desk.now())
         except Untrusted as reason:
             log.warning("webhook_rejected", extra={"code": str(reason)})
+            record("webhook_rejected_total", reason=str(reason))
             return refused(Refusal("unauthorized", "The signature is wrong, missing or too old."))
         try:
             ticket_id, key, actor = _read(body, lower.get("x-zendesk-webhook-invocation-id"))
         except ValueError:
+            record("webhook_rejected_total", reason="shape")
             return refused(Refusal("bad_request", "The body is none of the two shapes that Zendesk sends."))
         return _accept(desk, ticket_id, key, actor)
 

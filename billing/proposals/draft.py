@@ -17,7 +17,8 @@ from billing.situations.scene import Scene
 from billing.situations.situation import Situation
 
 VERIFIED_FIRST = "requester_verified"
-# safest and reversible first, what cannot be taken back last; a schedule is let go right before its subscription
+# safest and reversible first, what cannot be taken back last; a schedule is let go right before its subscription.
+# The note and the issue can be taken back, so they stand before what cannot; whoever applies writes them last.
 _ORDER = {
     kind: rank
     for rank, kinds in enumerate(
@@ -25,6 +26,8 @@ _ORDER = {
             ("send_portal_login", "create_portal_session"),
             ("send_invoice_link", "send_invoice_copy", "send_checkout_link"),
             ("explain", "wait", "ask_customer", "hand_over"),
+            ("write_internal_note",),
+            ("file_issue",),
             ("release_schedule",),
             ("schedule_cancellation", "undo_cancellation", "resume_collection", "pause_collection", "hold_invoice",
              "resend_invoice"),
@@ -33,8 +36,6 @@ _ORDER = {
             ("resume_subscription",),
             ("reverse_balance_credit",),
             ("refund_charge", "create_credit_note"),
-            ("write_internal_note",),
-            ("file_issue",),
         )
     )
     for kind in kinds

@@ -34,8 +34,12 @@ def situations(scene: Scene, leaning: Mapping[Bucket, float] | None = None) -> t
 
 def explained(lines: Iterable[Situation], leaning: Mapping[Bucket, float]) -> dict[Bucket, float]:
     """What is left of the words' leaning once a telling state explains why they sound like something else."""
-    overruled = {b for line in lines if line.strength + line.affinity >= TELLING for b in line.overrules}
-    return {b: value * _EXPLAINED if b in overruled and value > 0 else value for b, value in leaning.items()}
+    telling = [line for line in lines if line.overrules and line.strength + line.affinity >= TELLING]
+    overruled, shown = {b for line in telling for b in line.overrules}, {line.bucket for line in telling}
+    return {
+        b: value * _EXPLAINED if (value > 0 and b in overruled) or (value < 0 and b in shown) else value
+        for b, value in leaning.items()
+    }
 
 
 def _fit(line: Situation, leaning: Mapping[Bucket, float]) -> float:

@@ -148,8 +148,8 @@ def _several_seats(scene: Scene) -> Iterator[Situation]:
         yield Situation(
             name="seats_change_wanted" if wants_change else "seats_on_one_subscription",
             bucket=Bucket.TEAM_SEATS,
-            overrules=(Bucket.DUPLICATE_SUBSCRIPTION,),
-            strength=1.5,
+            overrules=(Bucket.DUPLICATE_SUBSCRIPTION, Bucket.OTHER_BILLING),
+            strength=2.0 if wants_change else 2.5,
             affinity=_affinity(scene),
             headline=short(f"{seats} seats on one subscription", f"{seats} seats"),
             says=f"One {scene.product(subscription.id)} subscription with {seats} seats; the amount is per seat.",

@@ -256,14 +256,15 @@ def _documents(scene: Scene) -> Iterator[Situation]:
     )
     if invoice is None and charge is None:
         return
-    first = not scene.evidence.wishes or scene.evidence.wishes[0] in {Wish.INVOICE, Wish.TAX_ID}
+    first = bool(scene.evidence.wishes) and scene.evidence.wishes[0] in {Wish.INVOICE, Wish.TAX_ID}
+    told = not scene.evidence.wishes and not scene.speaks(*TEAM_WORDS, "TXT_EXPLAIN", "TXT_DUP_TWICE")
     yield _situation(
         scene,
         "tax_details_wanted" if tax else "invoice_wanted",
         "Tax details on invoices" if tax else "Wants an invoice",
         "Company or tax details are asked for on invoices." if tax else "A copy of an invoice or receipt is asked for.",
         strength=3.0,
-        affinity=2.0 if first else -1.0,
+        affinity=2.0 if first else 1.0 if told else -1.0,
         objects=(invoice.id if invoice else charge.id if charge else "",),
         invoice=invoice.id if invoice else None,
         charges=(charge.id,) if charge else (),

@@ -42,7 +42,7 @@ def test_the_same_price_twice_stops_the_extra_and_refunds_its_charge():
     assert found.diagnosis.bucket == "duplicate_subscription"
     assert found.diagnosis.situation == "duplicate_same_price"
     assert kinds(found) == [
-        "send_portal_login", "schedule_cancellation", "refund_charge", "write_internal_note", "file_issue",
+        "send_portal_login", "write_internal_note", "file_issue", "schedule_cancellation", "refund_charge",
     ]  # fmt: skip
     assert writes(found) == STOP_B_AND_REFUND
     assert found.gap == "no_duplicate_guard"

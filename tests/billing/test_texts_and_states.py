@@ -341,7 +341,7 @@ ROWS = (
         "You said you refunded me but nothing arrived, my old card is closed.",
         "Die Erstattung ist nie angekommen, die Karte gibt es nicht mehr.",
         "El reembolso nunca llegó.",
-    ), "other_billing", (), (("hand_over", "re_A"),), (("refund_failed", ("re_A",)),), None, False, ("refund_charge",)),
+    ), "other_billing", (), (("hand_over", "re_A"),), (("refund_failed", ("re_A",)),), "no_refund_status", False, ("refund_charge",)),
     Row("48", (
         "Why 39 this month? It has always been 29.",
         "Warum kostet es jetzt 39 statt 29?",
@@ -414,7 +414,7 @@ ROWS = (
     Row("ordinary", (
         "I would like my money back, I bought it by mistake.",
         "Ich habe das aus Versehen gekauft und möchte mein Geld zurück.",
-        "间违买了，请退款。",
+        "不小心买错了，请退款。",
     ), "other_billing", (), (("hand_over", "ch_A_1103"),), (), None, False, ("refund_charge",)),
     Row("1", (
         "I want to keep both, one is for my wife. I just need the invoices.",

@@ -118,10 +118,6 @@ def charged_after_cancellation(s: Seeder, email: str) -> None:
     made |= {"canceled_at": s.desk.world.now - 60 * DAY, "ended_at": s.desk.world.now - 60 * DAY}
 
 
-def active_no_portal(s: Seeder, email: str) -> None:
-    s.subscription(email)
-
-
 def trial_converted(s: Seeder, email: str) -> None:
     s.subscription(email, s.yearly, days=10, trial_end=s.desk.world.now - 3 * DAY)
 
@@ -159,7 +155,7 @@ STATES: dict[str, Callable[[Seeder, str], None]] = {
     for builder in (
         two_active, two_customers, different_plans, monthly_and_yearly, double_charge, double_invoice_payment,
         authorization, credit, open_invoice, recovered, action_required, seats, canceled, charged_after_cancellation,
-        active_no_portal, trial_converted, trialing, renewed_year, proration, plan_changed, one_off, dispute,
+        trial_converted, trialing, renewed_year, proration, plan_changed, one_off, dispute,
     )
 } | {
     "none": lambda s, email: None,

@@ -18,7 +18,7 @@ from testkit.rig import WEBHOOK_SECRET, Rig, wait_for
 
 SHORTEST, LONGEST = 0.25, 0.7  # seconds of life, counted from the first answer
 CLIENTS = 6
-PATIENCE = 90.0
+PATIENCE = 40.0
 LOST = 0.15
 
 
