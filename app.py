@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from billing.policy import Policy, PolicyError, parse
+from billing.policy_examples import broken
 from github_issues.filing import Filing
 from integrations import jobs, telemetry
 from integrations.errors import OutsideError
@@ -124,11 +125,14 @@ def read_policy(settings: Settings) -> Policy:
     if not settings.policy_path:
         return Policy()
     try:
-        return parse(Path(settings.policy_path).read_text(encoding="utf-8"), settings.policy_path)
+        policy = parse(Path(settings.policy_path).read_text(encoding="utf-8"), settings.policy_path)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError("BILLING_DESK_POLICY names a file that cannot be read.") from error
     except PolicyError as error:
         raise SettingsError(str(error)) from error
+    for wrong in broken(policy, settings.policy_path):
+        raise SettingsError(str(wrong))
+    return policy
 
 
 def zendesk_client(settings: Settings) -> ZendeskClient:

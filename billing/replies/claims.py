@@ -20,7 +20,7 @@ from billing.replies import FIELD, LANGUAGES, LINKS, available, phrases
 from billing.replies.rendering import Facts, outcome_phrase
 
 _NUMBER = r"\d{1,3}(?:[.,'’\u00a0\u202f ]\d{3})+(?:[.,]\d{1,3})?|\d+(?:[.,]\d{1,3})?"
-_CURRENCY = r"[A-Z]{0,3}[$€£¥￥₩₹₽₺₫₪฿][A-Z]{0,2}|\b[A-Z]{3}\b"
+_CURRENCY = r"[A-Z]{0,3}[$€£¥￥₩₹₽₺₫₪฿][A-Z]{0,2}|(?<![A-Za-z])[A-Z]{3}(?![A-Za-z])"
 _GAP = "[\u00a0\u202f ]?"
 _AMOUNT = re.compile(f"(?P<c1>{_CURRENCY}){_GAP}(?P<n1>{_NUMBER})|(?P<n2>{_NUMBER}){_GAP}(?P<c2>{_CURRENCY})")
 _WIDE_DAY = re.compile(r"(?:(\d{4})\s*[年년]\s*)?(\d{1,2})\s*[月월]\s*(\d{1,2})\s*[日일号]")

@@ -361,7 +361,7 @@ ROWS = (
     Row("51", (
         "Please refund invoice in_Zz12345678.",
         "Bitte die Rechnung in_Zz12345678 erstatten.",
-        "Reembolsen la factura in_Zz12345678.",
+        "Devuélvanme lo cobrado en in_Zz12345678.",
     ), "other_billing", (), (("ask_customer", None),), (("identity_mismatch", ("in_Zz12345678",)),), None, True,
         ("send_portal_login", "create_portal_session")),
     Row("nobody", (
