@@ -26,7 +26,7 @@ from flask import Flask
 from billing.policy import Policy, PolicyError, parse
 from billing.policy_examples import broken
 from github_issues.filing import Filing
-from integrations import jobs, telemetry
+from integrations import jobs, metrics, telemetry
 from integrations.errors import OutsideError
 from integrations.github_client import AccessToken, AppKey, GitHubClient
 from integrations.http import Door
@@ -41,9 +41,10 @@ from integrations.twins.workspace import Workspace
 from integrations.twins.zendesk_twin import ZendeskTwin
 from integrations.zendesk_client import ZendeskClient
 from integrations.zendesk_wire import SCOPES, ApiToken, OAuthClient
-from zendesk import sidebar, webhook
+from zendesk import gaps_page, metrics_page, openapi, sidebar, webhook
 from zendesk.agents import Agents
 from zendesk.applying import Applying
+from zendesk.backtest import backtest
 from zendesk.commands import UPSTREAM, USAGE, Stop, audit, diagnose, gaps, replay
 from zendesk.desk import Desk
 from zendesk.enrichment import Enriching
@@ -71,7 +72,7 @@ class Product:
     def worker(self) -> jobs.Worker:
         """The background work of this process; not started."""
         handlers: dict[str, jobs.Handler] = {
-            "enrich": Enriching(self.desk).turn,
+            "enrich": metrics.timed("card_seconds", Enriching(self.desk).turn),
             "apply": Applying(self.desk).turn,
             "gap": GapFiling(self.desk).turn,
         }
@@ -89,7 +90,13 @@ class Product:
         tokens = PageTokens(settings.secret_keys, settings.zendesk_subdomain)
         parts = urlsplit(sdk_url)
         return create_app(
-            [webhook.blueprint(desk), sidebar.blueprint(desk, frame, tokens)],
+            [
+                webhook.blueprint(desk),
+                sidebar.blueprint(desk, frame, tokens),
+                gaps_page.blueprint(desk, tokens),
+                metrics_page.blueprint(self.engine, desk.now),
+                openapi.blueprint(),
+            ],
             ready=lambda: _failing(self.engine),
             frame_ancestors=frame.origin,
             sdk_origin=f"{parts.scheme}://{parts.netloc}",
@@ -108,8 +115,14 @@ def build(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.
         engine=engine,
         queue=jobs.Queue(engine, settings.database_url),
         zendesk=client,
-        reader=StripeReader(settings.stripe_read_key or "rk_test_missing", settings.stripe_api_base),
-        executor=StripeExecutor(settings.stripe_write_key, settings.stripe_api_base)
+        reader=StripeReader(
+            settings.stripe_read_key or "rk_test_missing",
+            settings.stripe_api_base,
+            per_second=policy.stripe_reads_per_second,
+        ),
+        executor=StripeExecutor(
+            settings.stripe_write_key, settings.stripe_api_base, per_second=policy.stripe_writes_per_second
+        )
         if settings.stripe_write_key
         else None,
         filing=filing(settings, policy, engine, now) if settings.github else None,
@@ -137,7 +150,9 @@ def read_policy(settings: Settings) -> Policy:
 
 def zendesk_client(settings: Settings) -> ZendeskClient:
     base = settings.zendesk_base or "https://not-configured.zendesk.com"
-    door = Door("zendesk", base, total_seconds=10.0, concurrency=8, rate_per_second=6, burst=30)
+    door = Door(
+        "zendesk", base, total_seconds=10.0, concurrency=8, rate_per_second=6, burst=30, observer=metrics.observed
+    )
     if settings.zendesk_oauth_client_id:
         credentials: OAuthClient | ApiToken = OAuthClient(
             client_id=settings.zendesk_oauth_client_id,
@@ -164,7 +179,9 @@ def filing(settings: Settings, policy: Policy, engine: sa.Engine, now: Callable[
     def client_of(repository: str) -> GitHubClient:
         with lock:
             if repository not in clients:
-                door = Door("github", settings.github_api_base, total_seconds=15.0, concurrency=4)
+                door = Door(
+                    "github", settings.github_api_base, total_seconds=15.0, concurrency=4, observer=metrics.observed
+                )
                 clients[repository] = GitHubClient(door, repository, credentials)
             return clients[repository]
 
@@ -358,7 +375,7 @@ def _demo_settings(folder: Path, workspace: Workspace) -> Settings:
     )
 
 
-for command in (diagnose, gaps, audit, replay, doctor, install, package):
+for command in (backtest, diagnose, gaps, audit, replay, doctor, install, package):
     cli.add_command(command)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from billing.anomalies import find_anomalies
-from billing.diagnosis import Diagnosis, diagnose
+from billing.contract import WRITES
+from billing.diagnosis import Band, Diagnosis, diagnose
 from billing.evidence import Bucket, TicketEvidence
 from billing.identity import Identity, Level, identify
 from billing.plan import Plan
@@ -62,6 +63,8 @@ def decide(
     anomalies = find_anomalies(evidence, snapshot, identity, policy)
     diagnosis = diagnose(evidence, snapshot, identity, anomalies, policy, correction)
     plan = propose(evidence, snapshot, identity, anomalies, diagnosis, policy)
+    if any(entry.why == "identity" and entry.step in WRITES for entry in plan.blocked):
+        diagnosis = replace(diagnosis, needs_human=True, band=Band.PERSON)  # a write is called for, and may not be
     scene = Scene(evidence=evidence, snapshot=snapshot, identity=identity, anomalies=anomalies, policy=policy)
     line = named_situation(scene, diagnosis)
     filed = any(planned.step.kind == "file_issue" for planned in plan.steps)

@@ -76,6 +76,8 @@ class Policy:
     languages: tuple[str, ...] = ("en", "es", "fr", "de", "pt", "ja", "zh", "ko")
     retention_days: int = 365
     stripe_reads_per_month: int = 8_000
+    stripe_reads_per_second: int = 30  # of the 100 that Stripe grants an account, its checkout included
+    stripe_writes_per_second: int = 10
     examples: tuple[Example, ...] = ()
 
 

@@ -149,6 +149,8 @@ def _policy(root: _Table, text: str) -> Policy:
         languages=_languages(root, default.languages),
         retention_days=retention.whole("days", default.retention_days, least=1),
         stripe_reads_per_month=stripe.whole("reads_per_month", default.stripe_reads_per_month, least=1),
+        stripe_reads_per_second=stripe.whole("reads_per_second", default.stripe_reads_per_second, least=1),
+        stripe_writes_per_second=stripe.whole("writes_per_second", default.stripe_writes_per_second, least=1),
         examples=tuple(_example(table, text) for table in root.tables("examples")),
     )
     for table in (people, enrichment, brand, retention, stripe, root):

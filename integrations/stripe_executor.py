@@ -41,8 +41,10 @@ class StripeExecutor:
     A call takes no longer than the session's `total_seconds`, whatever it asks on the way.
     """
 
-    def __init__(self, key: str, base: str, *, session: CappedSession | None = None) -> None:
-        session = session or capped_session(total_seconds=TOTAL_SECONDS, concurrency=6, rate_per_second=10, burst=10)
+    def __init__(self, key: str, base: str, *, session: CappedSession | None = None, per_second: int = 10) -> None:
+        session = session or capped_session(
+            total_seconds=TOTAL_SECONDS, concurrency=6, rate_per_second=per_second, burst=per_second
+        )
         self._seconds = session.total_seconds
         self._stripe = open_client(key, base, session).v1
 

@@ -59,9 +59,11 @@ class _Kept(Generic[_T]):
 class StripeReader:
     """Thread-safe. A reading takes no longer than the session's `total_seconds`."""
 
-    def __init__(self, key: str, base: str, *, session: CappedSession | None = None, threads: int = 12) -> None:
+    def __init__(
+        self, key: str, base: str, *, session: CappedSession | None = None, threads: int = 12, per_second: int = 30
+    ) -> None:
         session = session or capped_session(
-            total_seconds=TOTAL_SECONDS, concurrency=threads, rate_per_second=30, burst=30
+            total_seconds=TOTAL_SECONDS, concurrency=threads, rate_per_second=per_second, burst=per_second
         )
         self._seconds = session.total_seconds
         self._requests = StripeRequests(key, base, session, threads)

@@ -140,29 +140,28 @@ class Applying:
         with self._desk.engine.begin() as connection:
             approvals.change(connection, approval.id, was=["holding"], state="applying")
             if not approvals.change_action(
-                connection, action.id, now, was=["pending", "holding"], state="sending", sent_at=now,
-                attempts=action.attempts + 1,
-            ):  # fmt: skip
+                connection, action.id, now, was=["pending", "holding"], state="sending", sent_at=now
+            ):
                 return SOON
             note_audit(self._desk, connection, approval, action, "sending")
-        return self._conclude(approval, action, self._perform(approval, action), action.attempts + 1)
+        return self._conclude(approval, action, self._perform(approval, action))
 
     def _resend(self, approval: Approval, action: Action) -> float:
         """A call whose outcome is not known: look first, replay with the same key, or hand it to a person."""
         now = self._desk.now()
         found = self._look(approval, action)
         if found is not None:
-            return self._conclude(approval, action, found, action.attempts)
+            return self._conclude(approval, action, found)
         old = action.sent_at is not None and now - action.sent_at > REPLAYABLE
         if action.attempts > len(self._desk.ladder) or (old and _moves(action)):
             self._settle(approval, action, Receipt(step_id=action.step_id, outcome="unknown", reason=ASK_A_PERSON))
             return SOON
         with self._desk.engine.begin() as connection:
             if not approvals.change_action(
-                connection, action.id, now, was=["sending", "unknown"], state="sending", attempts=action.attempts + 1
+                connection, action.id, now, was=["sending", "unknown"], state="sending"
             ):
                 return SOON
-        return self._conclude(approval, action, self._perform(approval, action), action.attempts + 1)
+        return self._conclude(approval, action, self._perform(approval, action))
 
     def _perform(self, approval: Approval, action: Action) -> Receipt:
         if action.kind in WRITTEN:
@@ -184,15 +183,17 @@ class Applying:
         except OutsideError:
             return None
 
-    def _conclude(self, approval: Approval, action: Action, receipt: Receipt, attempts: int) -> float:
+    def _conclude(self, approval: Approval, action: Action, receipt: Receipt) -> float:
+        """Only an attempt that ended without an answer climbs the ladder; one that a crash cut short does not."""
         if receipt.outcome != "unknown":
             self._settle(approval, action, receipt)
             return SOON
-        now = self._desk.now()
+        now, attempts = self._desk.now(), action.attempts + 1
         with self._desk.engine.begin() as connection:
             approvals.change_action(
-                connection, action.id, now, was=["sending", "unknown"], state="unknown", reason=receipt.reason
-            )
+                connection, action.id, now, was=["sending", "unknown"], state="unknown", reason=receipt.reason,
+                attempts=attempts,
+            )  # fmt: skip
         return self._desk.ladder[attempts - 1].total_seconds() if attempts <= len(self._desk.ladder) else SOON
 
     def _settle(self, approval: Approval, action: Action, receipt: Receipt) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from billing.handoff import handoff
-
 from billing.decision import Decision
 from billing.diagnosis import Band, Signal
 from billing.evidence import Bucket
 from billing.gap import CATALOGUE
+from billing.handoff import handoff
 from billing.identity import Identity, Level
 from billing.money import Money, totals
 from billing.plan import Plan, PlannedStep

@@ -43,7 +43,7 @@ class Writer:
         try:
             written = self._desk.zendesk.update_ticket(
                 approval.ticket_id, operation_id=action.id, stage=action.kind, note_html=note,
-                public_reply_html=reply, add_tags=tags, look_first=action.attempts > 0,
+                public_reply_html=reply, add_tags=tags, look_first=action.sent_at is not None,
             )  # fmt: skip
         except OutsideError as error:
             return _failed(action, error)

@@ -36,12 +36,12 @@ class _Refused(ErrorTask):
     """What the server refuses before the application sees it, in the application's own envelope."""
 
     def execute(self) -> None:
-        error = self.request.error
+        error: Any = getattr(self.request, "error", None)  # the type stubs do not know it
         code, message = _REFUSED.get(error.code, ("bad_request", "The request could not be read."))
         request_id = "rq_" + secrets.token_hex(10)
         body = json.dumps({"error": {"code": code, "message": message, "request_id": request_id}}).encode()
         self.status = f"{error.code} {error.reason}"
-        self.response_headers += [
+        self.response_headers = [
             ("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("X-Request-Id", request_id),
             ("X-Content-Type-Options", "nosniff"), ("Connection", "close"),
         ]  # fmt: skip

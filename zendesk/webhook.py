@@ -30,7 +30,7 @@ _TICKET = validate.Range(min=1, max=2**63 - 1)
 _PLAIN = validate.Regexp(r"[!-~]{1,100}\Z")  # what both databases can hold as a key
 
 
-class _Whole(fields.Int):
+class Whole(fields.Int):
     """An id: a whole number, or its decimal digits as a string (events write ids as strings)."""
 
     def _validated(self, value: Any) -> int:
@@ -43,8 +43,8 @@ class _Detail(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    id = _Whole(strict=True, required=True, validate=_TICKET)
-    actor_id = _Whole(strict=True, load_default=None, allow_none=True)
+    id = Whole(strict=True, required=True, validate=_TICKET)
+    actor_id = Whole(strict=True, load_default=None, allow_none=True)
 
 
 class EventSchema(Schema):
@@ -65,7 +65,7 @@ class TriggerSchema(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    ticket_id = _Whole(strict=True, required=True, validate=_TICKET)
+    ticket_id = Whole(strict=True, required=True, validate=_TICKET)
     source = fields.Str(load_default="trigger", validate=validate.Length(max=40))
 
 

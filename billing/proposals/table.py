@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+from billing.evidence import Wish
 from billing.proposals import money, steps
 from billing.proposals.draft import Draft
 from billing.records import PaymentMethod
@@ -13,6 +14,11 @@ from billing.situations.situation import Situation
 from billing.situations.wording import day
 
 Line = Callable[[Draft, Situation], None]
+_OTHER_WISHES = (
+    Wish.CHANGE_SEATS, Wish.CHANGE_PLAN, Wish.PAY, Wish.UPDATE_CARD, Wish.INVOICE, Wish.TAX_ID, Wish.RESTORE_ACCESS,
+    Wish.KEEP,
+)  # fmt: skip
+_OTHER_WORDS = ("TXT_CANCEL_CONFIRM_QUESTION", "TXT_DECLINED", "TXT_CHECKOUT_ERROR", "TXT_NO_ACCESS", "TXT_LOGIN")
 
 
 def _duplicate(draft: Draft, line: Situation) -> None:
@@ -25,12 +31,30 @@ def _duplicate(draft: Draft, line: Situation) -> None:
         steps.ask(draft, "which_plan", line.subscription)
     for name in line.extra:
         steps.stop(draft, name)
-    _refund(draft, line, "duplicate")
+    if not _asks_for_something_else(draft):
+        _refund(draft, line, "duplicate")
+
+
+def _asks_for_something_else(draft: Draft) -> bool:
+    """The duplicate came up beside a request that is about no money taken: its refund is not sprung on them."""
+    scene = draft.scene
+    about_money = scene.wants_refund or scene.speaks(
+        *DUPLICATE_WORDS, "TXT_CHARGED", "TXT_EXPLAIN", "TXT_UNKNOWN_CHARGE", "TXT_REFUND_STATUS"
+    )
+    return not about_money and (scene.wants(*_OTHER_WISHES) or scene.speaks(*_OTHER_WORDS))
 
 
 def _refund(draft: Draft, line: Situation, reason: str = "requested_by_customer", *, window: bool = True) -> None:
-    for charge, amount in line.owed:
+    """Nothing is given back to who says that no money is needed."""
+    for charge, amount in line.owed if not draft.scene.speaks("TXT_NO_REFUND") else ():
         money.refund(draft, charge, amount, reason=reason, window=window)
+
+
+def _goodwill(draft: Draft, charge: str | None) -> None:
+    """Money back is asked for and nothing in Stripe calls for it."""
+    if draft.scene.wants_refund:
+        says = "A person decides on money back out of goodwill."
+        steps.hand_over(draft, "refund_by_goodwill", charge, says)
 
 
 def _overpaid(draft: Draft, line: Situation) -> None:
@@ -192,6 +216,7 @@ def _overdue(draft: Draft, line: Situation) -> None:
 
 def _ending(draft: Draft, line: Situation) -> None:
     steps.explain(draft, "scheduled_end", line.subscription, line.says)
+    _goodwill(draft, line.subscription)
 
 
 def _stays(draft: Draft, line: Situation) -> None:
@@ -208,7 +233,7 @@ def _cancel(draft: Draft, line: Situation) -> None:
         steps.explain(draft, "not_cancelled", line.subscription, line.says)
     for name in line.extra:
         steps.stop(draft, name)
-    _refund(draft, line)
+    _goodwill(draft, line.subscription)
 
 
 def _account_deleted(draft: Draft, line: Situation) -> None:
@@ -271,8 +296,9 @@ def _regret(draft: Draft, line: Situation) -> None:
     steps.portal(draft, line.customer)
     for name in line.extra:
         steps.stop(draft, name)
-    if draft.scene.wants_refund:
-        steps.hand_over(draft, "refund_by_goodwill", line.charges[0], "A person decides on money back out of goodwill.")
+    if draft.scene.speaks("TXT_FRAUD_UNAUTHORISED") and not draft.scene.wants_refund:
+        steps.hand_over(draft, "unknown_charge", line.charges[0], "A person looks into a charge nobody ordered.")
+    _goodwill(draft, line.charges[0])
 
 
 def _dispute(draft: Draft, line: Situation) -> None:

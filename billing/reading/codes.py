@@ -76,6 +76,7 @@ class TextCode(StrEnum):
     TXT_CREDIT = "TXT_CREDIT"  # credit or balance on the account
     TXT_TAX = "TXT_TAX"  # amount of tax
     TXT_REFUND_STATUS = "TXT_REFUND_STATUS"  # where is a refund that was promised
+    TXT_NO_REFUND = "TXT_NO_REFUND"  # says that no money back is needed (veto; no weight)
     TXT_OVER_REFUNDED = "TXT_OVER_REFUNDED"  # got too much back
     TXT_UNKNOWN_CHARGE = "TXT_UNKNOWN_CHARGE"  # does not recognise a charge
     TXT_FRAUD_UNAUTHORISED = "TXT_FRAUD_UNAUTHORISED"  # card stolen or used without consent

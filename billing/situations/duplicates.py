@@ -30,6 +30,7 @@ def recognise(scene: Scene) -> Iterator[Situation]:
 def _doubled(scene: Scene, group: DuplicateGroup, members: tuple[Subscription, ...]) -> Situation:
     kept = scene.subscriptions[group.keeper or ""]
     extras = tuple(s for s in members if s.id != kept.id)
+    stays = scene.wants_to_stay and all(extra.ending for extra in extras)  # the one that ends is wanted after all
     owed = tuple(pair for extra in extras for pair in affected(scene, kept, extra))
     product = scene.product(kept.id)
     started = day(max(s.created for s in members), scene.snapshot.taken_at)
@@ -38,7 +39,7 @@ def _doubled(scene: Scene, group: DuplicateGroup, members: tuple[Subscription, .
         bucket=Bucket.DUPLICATE_SUBSCRIPTION,
         strength=_strength(scene),
         overrules=_overruled(scene),
-        affinity=_affinity(scene) - 0.5 * len(group.doubts),
+        affinity=-6.0 if stays else _affinity(scene) - 0.5 * len(group.doubts),
         headline=short(f"Paying twice for {product}" if owed else f"Two subscriptions to {product}", "Paying twice"),
         says=f"{len(members)} live subscriptions to {product} run side by side since {started}; one was meant.",
         objects=tuple(sorted(s.id for s in members)),

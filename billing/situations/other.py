@@ -54,8 +54,9 @@ def _regret(scene: Scene) -> bool:
 
 
 def _stop(scene: Scene, subscription: Subscription) -> tuple[str, ...]:
-    """The renewal is stopped where money back or an end was asked for, and it would still come."""
-    wanted = (_regret(scene) or scene.wants_cancel) and not scene.wants_to_stay
+    """The renewal is stopped where money back or an end was asked for (or is said to be made), and it would come."""
+    told = scene.speaks(*_REGRET[:-1], "TXT_CLAIMS_CANCELLED", "TXT_CHARGED_AFTER_CANCEL")
+    wanted = (told or scene.wants_refund or scene.wants_cancel) and not scene.wants_to_stay
     return (subscription.id,) if wanted and subscription.live and not subscription.ending else ()
 
 

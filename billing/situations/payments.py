@@ -12,6 +12,7 @@ from billing.situations.wording import day, plain, short
 
 PAYMENT_WORDS = (
     "TXT_DECLINED", "TXT_CHECKOUT_ERROR", "TXT_AUTHENTICATION", "TXT_PAST_DUE", "TXT_PENDING", "TXT_CARD_UPDATED",
+    "TXT_CARD_UPDATE",
 )  # fmt: skip
 
 # what an open invoice is stuck on, the most telling first; the first that is found names the situation

@@ -141,18 +141,23 @@ def _pending(scene: Scene) -> Iterator[Situation]:
     )
 
 
+def _seats(number: int) -> str:
+    return "one seat" if number == 1 else f"{number} seats"
+
+
 def _several_seats(scene: Scene) -> Iterator[Situation]:
-    for subscription in scene.named_subscriptions("multiple_seats")[:1]:
+    wants_change = scene.wants(Wish.CHANGE_SEATS)
+    found = scene.named_subscriptions("multiple_seats") or (scene.live if len(scene.live) == 1 and wants_change else ())
+    for subscription in found[:1]:
         seats = max((item.quantity for item in subscription.items), default=1)
-        wants_change = scene.wants(Wish.CHANGE_SEATS)
         yield Situation(
             name="seats_change_wanted" if wants_change else "seats_on_one_subscription",
             bucket=Bucket.TEAM_SEATS,
             overrules=(Bucket.DUPLICATE_SUBSCRIPTION, Bucket.OTHER_BILLING),
             strength=2.0 if wants_change else 2.5,
             affinity=_affinity(scene),
-            headline=short(f"{seats} seats on one subscription", f"{seats} seats"),
-            says=f"One {scene.product(subscription.id)} subscription with {seats} seats; the amount is per seat.",
+            headline=short(f"{_seats(seats)} on one subscription", _seats(seats)),
+            says=f"One {scene.product(subscription.id)} subscription with {_seats(seats)}; the amount is per seat.",
             objects=(subscription.id,),
             gap=None if wants_change else "no_seat_explanation",
             subscription=subscription.id,

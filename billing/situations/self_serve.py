@@ -152,8 +152,11 @@ def _cancel(scene: Scene) -> Iterator[Situation]:
     claimed = scene.speaks("TXT_CLAIMS_CANCELLED", "TXT_CHARGED_AFTER_CANCEL", "TXT_CANCEL_CONFIRM_QUESTION")
     if not renewing or not (scene.wants_cancel or claimed) or scene.doubled(*renewing):
         return
+    ending = any(s.ending for s in scene.live)
+    if ending and not scene.wants_cancel:
+        return  # the one that was cancelled does end
     subscription = renewing[0]
-    several = len({s.id for s in renewing}) > 1
+    several = ending or len({s.id for s in renewing}) > 1
     gap = portal_gap(scene, "cancel")
     never = claimed and not (scene.wants_cancel and not scene.speaks("TXT_CLAIMS_CANCELLED"))
     asked = scene.wants_cancel or scene.speaks("TXT_CLAIMS_CANCELLED", "TXT_CHARGED_AFTER_CANCEL")

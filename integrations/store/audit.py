@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,7 +36,7 @@ def append(
     connection.execute(sa.update(gate).where(gate.c.name == "money").values(passes=gate.c.passes + 1))
     last = connection.execute(sa.select(audit.c.number, audit.c.hash).order_by(audit.c.number.desc()).limit(1)).first()
     number, previous = (last.number + 1, last.hash) if last else (1, _FIRST)
-    at = at.replace(microsecond=0)
+    at = at.astimezone(UTC).replace(microsecond=0)
     entry = {"number": number, "at": at, "actor": actor, "event": event, "ticket_id": ticket_id, "body": dict(body)}
     connection.execute(sa.insert(audit).values(**entry, previous=previous, hash=_hash(entry, previous)))
 

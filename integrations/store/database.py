@@ -37,8 +37,13 @@ def open_engine(url: str, *, pool: int = 20) -> sa.Engine:
 
 
 def upgrade(engine: sa.Engine) -> None:
-    """Bring our tables to this version; safe to repeat."""
+    """Bring our tables to this version; safe to repeat, to interrupt, and to run twice at once."""
     with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            # The driver opens a transaction before rows change but not before tables do: half a schema would stay.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('billing-desk migrate'))"))
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

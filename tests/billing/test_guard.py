@@ -17,7 +17,7 @@ ALL = [planned.id for planned in APPROVED.steps]
 
 
 def test_the_same_facts_clear_the_chosen_steps_in_their_order():
-    verdict = recheck(APPROVED, ["s3", "s2"], judge(TWICE, duplicate(taken_at=NOW + timedelta(minutes=3))))
+    verdict = recheck(APPROVED, ["s5", "s4"], judge(TWICE, duplicate(taken_at=NOW + timedelta(minutes=3))))
     assert isinstance(verdict, Cleared)
     assert [planned.step.kind for planned in verdict.steps] == ["schedule_cancellation", "refund_charge"]
 

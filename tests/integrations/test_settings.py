@@ -46,7 +46,7 @@ def test_with_nothing_set_the_defaults_of_the_contract_hold() -> None:
     assert settings.database_url == "sqlite:///billing-desk.db"
     assert (settings.stripe_api_base, settings.github_api_base) == ("https://api.stripe.com", "https://api.github.com")
     assert (settings.log_level, settings.log_format) == ("info", "json")
-    assert not (settings.stripe or settings.zendesk or settings.github)
+    assert (settings.stripe, settings.zendesk, settings.github) == (False, False, False)
 
 
 def test_the_addresses_of_zendesk_follow_from_the_subdomain() -> None:
@@ -177,7 +177,7 @@ def test_what_serving_needs_is_asked_for_by_name(name: str) -> None:
 
 def test_an_address_alone_does_not_stand_for_the_subdomain() -> None:
     settings = read(ZENDESK_API_BASE="http://127.0.0.1:9")
-    with pytest.raises(SettingsError, match="^ZENDESK_SUBDOMAIN"):
+    with pytest.raises(SettingsError, match=r"^ZENDESK_SUBDOMAIN"):
         require(settings, "ZENDESK_SUBDOMAIN")
 
 

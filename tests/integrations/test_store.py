@@ -1,4 +1,4 @@
-"""Does the store keep what it promises on both databases: migrations, times, compare-and-swap, deliveries, the chain?"""
+"""Does the store keep its promises on both databases: migrations, times, compare-and-swap, deliveries, the chain?"""
 
 from __future__ import annotations
 
@@ -96,8 +96,7 @@ def test_a_failed_migration_leaves_the_store_as_it_was(empty: sa.Engine, monkeyp
     with pytest.raises(RuntimeError):
         database.upgrade(empty)
     monkeypatch.undo()
-    if empty.dialect.name == "postgresql":  # SQLite's driver commits each statement that changes the schema
-        assert "empty" in sentence(empty)
+    assert "empty" in sentence(empty)
     database.upgrade(empty)
     database.check_schema(empty)
 
@@ -209,9 +208,9 @@ def test_a_delivery_counts_once_for_each_source(engine: sa.Engine) -> None:
 
 
 def test_what_was_not_committed_was_not_accepted(engine: sa.Engine) -> None:
-    with pytest.raises(RuntimeError), engine.begin() as connection:
+    with engine.connect() as connection:
         accept(connection, "a")
-        raise RuntimeError
+        connection.rollback()
     with engine.begin() as connection:
         assert accept(connection, "a") is not None
 
@@ -307,9 +306,7 @@ def test_a_deleted_entry_stays_found_when_the_others_move_up(chain: sa.Engine) -
     with chain.begin() as connection:
         connection.execute(sa.delete(tables.audit).where(tables.audit.c.number == 3))
         for number in (4, 5, 6):
-            connection.execute(
-                sa.update(tables.audit).where(tables.audit.c.number == number).values(number=number - 1)
-            )
+            connection.execute(sa.update(tables.audit).where(tables.audit.c.number == number).values(number=number - 1))
     assert broken_at(chain) == 3
 
 
@@ -323,8 +320,8 @@ def test_a_rewritten_entry_breaks_the_next_one(chain: sa.Engine) -> None:
         for number in (4, 5, 6):
             old = rows[number]
             connection.execute(sa.insert(tables.audit).values(
-                number=number, at=old.at, actor=old.actor, event=old.event, ticket_id=old.ticket_id, body=dict(old.body),
-                previous=old.previous, hash=old.hash,
+                number=number, at=old.at, actor=old.actor, event=old.event, ticket_id=old.ticket_id,
+                body=dict(old.body), previous=old.previous, hash=old.hash,
             ))  # fmt: skip
     assert broken_at(chain) == 4
 
@@ -362,9 +359,9 @@ def test_writers_at_once_leave_one_chain_without_holes(engine: sa.Engine) -> Non
 
 
 def test_an_entry_lives_and_dies_with_its_transaction(engine: sa.Engine) -> None:
-    with pytest.raises(RuntimeError), engine.begin() as connection:
+    with engine.connect() as connection:
         entry(connection, 1)
-        raise RuntimeError
+        connection.rollback()
     with engine.begin() as connection:
         entry(connection, 2)
     assert broken_at(engine) is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,32 +13,46 @@ from testkit.storm import Crowd, lose_answers, storms
 from testkit.worlds import duplicate, plan_of
 
 MANY = 150
-POLICY = "[refunds]\nhold_seconds = 0\nper_agent_per_day = {usd = 100000000}\n"
+# Vendors that grant much: the test is about crashes, not about our own patience with small accounts.
+POLICY = """
+[refunds]
+hold_seconds = 0
+per_agent_per_day = {usd = 100000000}
+[stripe]
+reads_per_second = 300
+writes_per_second = 100
+"""
 
 
 @pytest.fixture
 def wide_rig(tmp_path: Path, store_url: str) -> Iterator[Rig]:
-    """A rig whose agent may approve any number of refunds."""
+    """A rig whose agent may approve any number of refunds, at vendors that grant many requests."""
     with rigged(tmp_path, store_url, policy=POLICY) as made:
+        made.zendesk.account_limit = 2500
         yield made
 
 
 @pytest.mark.timeout(300)
 def test_150_approvals_take_effect_once_while_processes_are_killed_and_answers_are_lost(wide_rig: Rig) -> None:
-    rig, began = wide_rig, time.monotonic()
+    rig, began, kills = wide_rig, time.monotonic(), 0
     price = plan_of(rig)
     seeds = [duplicate(rig, price, number) for number in range(MANY)]
+    tickets = [seed.ticket for seed in seeds]
     crowd = Crowd(rig)
     lose_answers(rig)
-    seeded = time.monotonic()
-    with storms(rig, seed=7) as raging:
-        crowd.serve([seed.ticket for seed in seeds])
-        stormed = time.monotonic()
-    check_once(rig, seeds, crowd)
-    ended = time.monotonic()
-    kills = {"web": raging[0].kills, "worker": raging[1].kills if len(raging) > 1 else 0}
-    print(f"\nseed {seeded - began:.1f} s, storm {stormed - seeded:.1f} s, settled {ended - stormed:.1f} s")
-    print(f"kills {kills}, client requests {crowd.tries}, plan_changed {crowd.changed}")
-    print("calls", Counter(f"{t.service} {e.method}" for t in (rig.stripe, rig.zendesk, rig.github) for e in t.wire))
-    print("lost answers", {t.service: sum(f.hits for f in t.faults.armed) for t in (rig.stripe, rig.zendesk, rig.github)})
-    assert raging[0].kills > 10
+    with storms(rig, seed=7, seconds=15) as raging:
+        crowd.deliver_all(tickets)
+        crowd.wait_for_cards(10, at_most=15)
+    kills += sum(one.kills for one in raging)
+    crowd.wait_for_cards(MANY)
+    enriched = time.monotonic()
+    rig.kill_all()
+    with storms(rig, seed=8, seconds=40) as raging:
+        crowd.approve_all(tickets)
+        check_once(rig, seeds, crowd)
+    kills += sum(one.kills for one in raging)
+    lost = {twin.service: sum(fault.hits for fault in twin.faults.armed) for twin in rig.twins}
+    print(f"\n{kills} kills, requests {crowd.tries}, lost answers {lost}, plans that changed {crowd.changed}")
+    print(f"enriched after {enriched - began:.1f} s, all done after {time.monotonic() - began:.1f} s")
+    assert kills >= 40
+    assert all(lost.values())

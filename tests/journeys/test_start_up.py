@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 import requests
+
 from testkit.indoors import migrated_copy
-from testkit.nursery import Nursery, alive, kill
+from testkit.nursery import alive, kill
 from testkit.rig import ROOT, Rig, free_port, wait_for
 
 SECRETS = {
@@ -154,9 +155,7 @@ def test_a_stop_finishes_the_request_that_runs_and_takes_no_new_one(running: Rig
     token = running.launch()
     answers: list[requests.Response] = []
     running.zendesk.faults.add("latency", path=f"/api/v2/tickets/{ticket}", seconds=2.0)
-    asking = threading.Thread(
-        target=lambda: answers.append(running.get(f"/api/tickets/{ticket}/card", token=token))
-    )
+    asking = threading.Thread(target=lambda: answers.append(running.get(f"/api/tickets/{ticket}/card", token=token)))
     asking.start()
     time.sleep(0.5)
     began = time.monotonic()
@@ -204,6 +203,12 @@ def test_doubled_and_underscored_signature_headers_are_refused_by_the_real_serve
 def raw(port: int, lines: list[str], body: bytes) -> int:
     """The status of a POST whose header lines are exactly these."""
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
-        head = ["POST /webhooks/zendesk HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {len(body)}", *lines]
+        head = [
+            "POST /webhooks/zendesk HTTP/1.1",
+            "Host: x",
+            "Connection: close",
+            f"Content-Length: {len(body)}",
+            *lines,
+        ]
         connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body)
         return int(connection.recv(64).split(b" ")[1])

@@ -13,11 +13,11 @@ import click
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
+
+from integrations.store import audit as audit_log
 from testkit import contract_card
 from testkit.indoors import Indoors, indoors
 from testkit.worlds import Duplicate, duplicate
-
-from integrations.store import audit as audit_log
 from zendesk.commands import audit, diagnose, gaps, replay
 
 SECTIONS = ["CUSTOMER", "BILLING STATE", "DECISION", "ACTION TAKEN", "FOLLOW-UP", "PRODUCT GAP"]
@@ -232,10 +232,12 @@ def test_a_ticket_without_zendesk_is_wrong_settings(tmp_path: Path) -> None:
         assert "ZENDESK_SUBDOMAIN" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["\x1b[31mred\x1b[0m", "非常に長い名前" * 12, "W" * 200, "a\nCUSTOMER\nb", "\u202eevil\u200b"])
+@pytest.mark.parametrize(
+    "name", ["\x1b[31mred\x1b[0m", "非常に長い名前" * 12, "W" * 200, "a\nCUSTOMER\nb", "\u202eevil\u200b"]
+)
 def test_hostile_names_neither_widen_nor_colour_nor_forge_a_line(desk: Indoors, seeded: Duplicate, name: str) -> None:
     desk.world.object(seeded.customer)["name"] = name
-    for product in [one for one in desk.stripe.store.of_kind("product")]:
+    for product in desk.stripe.store.of_kind("product"):
         product["name"] = name
     result = run(desk, diagnose, "--ticket", str(seeded.ticket))
     six_sections(result.stdout)

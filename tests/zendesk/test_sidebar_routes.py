@@ -1,4 +1,4 @@
-"""Who gets in through the sidebar's routes, and what does everybody else get? Launch, session, rights, bodies, errors."""
+"""Who gets in through the sidebar's routes, and what does everybody else get?"""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.test import TestResponse
+
 from testkit.indoors import ORIGIN, SECRET_KEY, Indoors, indoors
 from testkit.rig import READ_KEY, WEBHOOK_SECRET, WRITE_KEY
 from testkit.worlds import duplicate
-from werkzeug.test import TestResponse
 
 MAYA = "maya1@acme.example"
 DIGEST = "sha256:" + "0" * 64
@@ -190,7 +191,8 @@ def test_the_colour_scheme_is_one_of_two_words_or_left_out(desk: Indoors, scheme
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "Bearer", "Bearer ", "Bearer x", "Basic abc", "Bearer " + "x" * 4000, "Bearer é", "bearer a b c"]
+    "header",
+    [None, "", "Bearer", "Bearer ", "Bearer x", "Basic abc", "Bearer " + "x" * 4000, "Bearer é", "bearer a b c"],
 )
 @pytest.mark.parametrize("path", ["/api/tickets/1/card", "/api/session", "/api/approvals/ap_1"])
 def test_without_a_session_every_route_answers_401(desk: Indoors, header: str | None, path: str) -> None:
@@ -313,7 +315,9 @@ def test_a_ticket_that_zendesk_does_not_know_is_404_in_both_faces(desk: Indoors,
     assert desk.jobs() == []
 
 
-@pytest.mark.parametrize("path", ["/api/tickets/x/card", "/api/tickets/-1/card", "/api/tickets/1.5/card", "/api/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/api/tickets/x/card", "/api/tickets/-1/card", "/api/tickets/1.5/card", "/api/nothing"]
+)
 def test_what_is_no_address_is_404(desk: Indoors, path: str) -> None:
     assert code_of(desk.get(path)) == (404, "not_found")
 
@@ -358,7 +362,9 @@ WRONG: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("route", "body"), WRONG, ids=lambda value: str(value)[:40].encode("ascii", "replace").decode())
+@pytest.mark.parametrize(
+    ("route", "body"), WRONG, ids=lambda value: str(value)[:40].encode("ascii", "replace").decode()
+)
 def test_a_body_that_is_not_right_is_422_with_a_sentence(desk: Indoors, seeded: int, route: str, body: Any) -> None:
     answer = desk.post(f"/api/tickets/{seeded}/{route}", body)
     assert code_of(answer) == (422, "invalid")

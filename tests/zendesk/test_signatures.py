@@ -43,7 +43,9 @@ def signed(secret: str = SECRET, stamp: str = STAMP, body: bytes = BODY) -> dict
     }
 
 
-def reason(headers: dict[str, str], body: bytes = BODY, *, secrets: tuple[str, ...] = (SECRET,), now: datetime = NOW) -> str:
+def reason(
+    headers: dict[str, str], body: bytes = BODY, *, secrets: tuple[str, ...] = (SECRET,), now: datetime = NOW
+) -> str:
     with pytest.raises(Untrusted) as refused:
         check_webhook(secrets, headers, body, now)
     return str(refused.value)
@@ -170,7 +172,8 @@ def claims(**changes: Any) -> dict[str, Any]:
     seconds = int(NOW.timestamp())
     whole = {
         "aud": AUDIENCE, "iss": "acme.zendesk.com", "sub": "https://acme.zendesk.com/api/v2/users/31.json",
-        "iat": seconds, "exp": seconds + 300, "jti": "one", "context": {"product": "support", "location": "ticket_sidebar"},
+        "iat": seconds, "exp": seconds + 300, "jti": "one",
+        "context": {"product": "support", "location": "ticket_sidebar"},
     } | changes  # fmt: skip
     return {name: value for name, value in whole.items() if value is not ...}
 

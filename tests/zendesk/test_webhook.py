@@ -1,4 +1,4 @@
-"""Is a delivery of Zendesk's durable before it is answered, counted once, and worth no work when it is not Zendesk's?"""
+"""Is a delivery of Zendesk's durable before it is answered, counted once, and no work when it is not Zendesk's?"""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from testkit.indoors import NOBODY, Indoors, indoors
-from testkit.rig import WEBHOOK_SECRET
 
 from integrations.twins.zendesk_delivery import BUILDER_KEY, Delivery, sign
+from testkit.indoors import NOBODY, Indoors, indoors
+from testkit.rig import WEBHOOK_SECRET
 from zendesk.webhook import MOST_BYTES
 
 SIGNATURE = "x-zendesk-webhook-signature"
@@ -180,7 +180,12 @@ def test_while_secrets_rotate_deliveries_of_both_are_accepted(tmp_path: Path) ->
 
 # --- what makes no sense --------------------------------------------------------------------------------------------
 
-EVENT = {"zendesk_event_version": "2022-11-06", "id": "01H", "type": "zen:event-type:ticket.created", "detail": {"id": "1"}}
+EVENT = {
+    "zendesk_event_version": "2022-11-06",
+    "id": "01H",
+    "type": "zen:event-type:ticket.created",
+    "detail": {"id": "1"},
+}
 SENSELESS: dict[str, bytes] = {
     "empty": b"",
     "no JSON": b"ticket_id=1",

@@ -88,9 +88,7 @@ class Indoors:
 
     def page_token(self, agent_id: int | None = None) -> str:
         """A page token as the launch gives it."""
-        return PageTokens(self.settings.secret_keys, "acme").issue(
-            agent_id or int(self.agent["id"]), self.clock()
-        )
+        return PageTokens(self.settings.secret_keys, "acme").issue(agent_id or int(self.agent["id"]), self.clock())
 
     def get(self, path: str, token: str | None = None, *, html: bool = False) -> TestResponse:
         return self.client.get(path, headers=_headers(token or self.page_token(), html))
@@ -163,7 +161,8 @@ def indoors(folder: Path, *, policy: str = "", **changes: Any) -> Iterator[Indoo
         product = dataclasses.replace(product, desk=dataclasses.replace(product.desk, zendesk=_hurried(zendesk)))
         yield Indoors(
             clock=clock, stripe=stripe, zendesk=zendesk, github=github, world=World(stripe), settings=settings,
-            product=product, client=product.web().test_client(), agent=zendesk.add_agent("Ana Ruiz", "ana@acme.example"),
+            product=product, client=product.web().test_client(),
+            agent=zendesk.add_agent("Ana Ruiz", "ana@acme.example"),
         )  # fmt: skip
 
 
@@ -210,7 +209,9 @@ def _migrated() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="billing-desk-template-", dir=os.environ.get("BILLING_DESK_TEST_RUN")))
     path = folder / "desk.db"
     environment = {**os.environ, "DATABASE_URL": f"sqlite:///{path}", "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-m", "app", "migrate"], cwd=folder, env=environment, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "app", "migrate"], cwd=folder, env=environment, check=True, capture_output=True
+    )
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return path

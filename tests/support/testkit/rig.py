@@ -135,6 +135,10 @@ class Rig:
             kill(pid)
         self.workers.clear()
 
+    @property
+    def twins(self) -> tuple[StripeTwin, ZendeskTwin, GitHubTwin]:
+        return self.stripe, self.zendesk, self.github
+
     # --- HTTP -------------------------------------------------------------------------------------------------------
 
     @property

@@ -18,7 +18,7 @@ from testkit.rig import WEBHOOK_SECRET, Rig, wait_for
 
 SHORTEST, LONGEST = 0.25, 0.7  # seconds of life, counted from the first answer
 CLIENTS = 6
-PATIENCE = 40.0
+PATIENCE = 90.0
 LOST = 0.15
 
 
@@ -36,9 +36,13 @@ class Storm:
     def begin(self) -> None:
         self._thread.start()
 
+    def calm(self) -> None:
+        """No more kills."""
+        self._over.set()
+
     def end(self) -> None:
         """No more kills; returns when the process that stays has answered."""
-        self._over.set()
+        self.calm()
         self._thread.join(60)
         assert not self._thread.is_alive()
 
@@ -56,18 +60,20 @@ class Storm:
 
 
 @contextmanager
-def storms(rig: Rig, seed: int) -> Iterator[list[Storm]]:
-    """Web processes, and on PostgreSQL workers too, die again and again inside; afterwards one of each lives."""
+def storms(rig: Rig, seed: int, seconds: float) -> Iterator[list[Storm]]:
+    """Web processes, and on PostgreSQL workers too, die again and again for so long; then one of each lives on."""
     raging = [Storm(rig.start_web, lambda: _answers(rig), seed)]
     if not rig.database_url.startswith("sqlite"):
-        log = rig.folder / "worker.log"
-        log.touch()
+        (rig.folder / "worker.log").touch()
         raging.append(_worker_storm(rig, seed + 1))
+    calm = threading.Timer(seconds, lambda: [one.calm() for one in raging])
+    calm.start()
     for one in raging:
         one.begin()
     try:
         yield raging
     finally:
+        calm.cancel()
         for one in raging:
             one.end()
 
@@ -102,10 +108,20 @@ class Crowd:
     changed: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def serve(self, tickets: list[int]) -> None:
-        """Deliver every ticket's webhook, then wait for its card and approve its plan."""
+    def deliver_all(self, tickets: list[int]) -> None:
+        """Deliver every ticket's webhook until it was taken."""
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(self.deliver, tickets))
+
+    def wait_for_cards(self, number: int, at_most: float = PATIENCE) -> None:
+        """Until so many tickets have a card with a plan, or the time is over."""
+        end = time.monotonic() + at_most
+        while time.monotonic() < end and len(self._stored_cards()) < number:
+            time.sleep(0.2)
+
+    def approve_all(self, tickets: list[int]) -> None:
+        """Approve every ticket's plan as its card comes."""
+        with ThreadPoolExecutor(CLIENTS) as pool:
             self.token = self._launched()
             approving = [pool.submit(self.approve, ticket) for ticket in self._as_cards_come(tickets)]
             for one in approving:
@@ -113,17 +129,21 @@ class Crowd:
 
     def _as_cards_come(self, tickets: list[int]) -> Iterator[int]:
         """The tickets in the order in which their cards are stored: agents do not stare at empty cards."""
-        engine = sa.create_engine(self.rig.database_url.replace("postgresql://", "postgresql+psycopg://", 1))
         left, end = set(tickets), time.monotonic() + PATIENCE
         while left:
-            with engine.connect() as connection:
-                stored = sa.text("select ticket_id from card where plan is not null and state = 'ready'")
-                ready = left & set(connection.execute(stored).scalars())
+            ready = left & self._stored_cards()
             yield from sorted(ready)
             left -= ready
             assert time.monotonic() < end, f"no card after {PATIENCE} s for {sorted(left)}"
             time.sleep(0.1)
+
+    def _stored_cards(self) -> set[int]:
+        engine = sa.create_engine(self.rig.database_url.replace("postgresql://", "postgresql+psycopg://", 1))
+        with engine.connect() as connection:
+            stored = sa.text("select ticket_id from card where plan is not null and state in ('ready', 'applying')")
+            found = set(connection.execute(stored).scalars())
         engine.dispose()
+        return found
 
     def deliver(self, ticket: int) -> None:
         """Deliver as Zendesk does: the very same invocation again until it was taken."""
