@@ -108,7 +108,7 @@ class Requester:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketEvidence:
-    """All that the core knows of a ticket. `text` is the newest part, at most 4,000 characters, card numbers removed."""
+    """All that the core knows of a ticket. `text`: the newest part, at most 4,000 characters, no card numbers."""
 
     ticket_id: int | None = None
     requester: Requester = Requester()

@@ -11,7 +11,7 @@ from billing.evidence import Bucket
 from billing.gap import CATALOGUE
 from billing.identity import Level
 from billing.money import Money, totals
-from billing.plan import Plan, PlannedStep, Receipt
+from billing.plan import Plan, PlannedStep, Receipt, running_order
 from billing.policy import Policy
 from billing.records import Charge, Dispute, Invoice, Subscription
 from billing.replies.layout import columns, wrapped
@@ -190,7 +190,7 @@ def _actions(plan: Plan, receipts: Sequence[Receipt], shown: bool) -> Iterator[s
         yield "none; nothing is proposed"
     elif not receipts:
         yield f"none yet; {len(plan.steps)} step{'s' if len(plan.steps) > 1 else ''}, safest first:"
-    for number, planned in enumerate(plan.steps, start=1):
+    for number, planned in enumerate(running_order(plan.steps), start=1):
         last = _outcome(outcomes.get(planned.id)) if receipts else _undo(planned)
         money = planned.step.money
         yield "  ".join(filter(None, (f"{number} {clean(planned.title)}", money.plain() if money else "", last)))

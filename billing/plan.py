@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import ClassVar, Union, get_args
@@ -431,6 +431,15 @@ def decode(document: Mapping[str, object]) -> Step:
         return step_type(**values)  # type: ignore[arg-type]  # the dataclass itself refuses unknown or missing fields
     except TypeError as error:
         raise ValueError(f"not a {step_type.kind} step") from error
+
+
+TELLING = ("write_internal_note", "file_issue")
+"""What tells of the other steps: listed with the reversible ones, run and shown after all of them."""
+
+
+def running_order(steps: Iterable[PlannedStep]) -> list[PlannedStep]:
+    """The steps in the order in which they run and are shown."""
+    return sorted(steps, key=lambda planned: planned.step.kind in TELLING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

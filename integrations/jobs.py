@@ -220,4 +220,6 @@ def _launch(engine: sa.Engine, url: str, *, executor: str, run: bool = True) -> 
     DBOS.launch()
     if run:
         for queue, places in PLACES.items():
-            DBOS.register_queue(queue, partition_concurrency=1, worker_concurrency=places, polling_interval_sec=POLL_SECONDS)
+            DBOS.register_queue(
+                queue, partition_concurrency=1, worker_concurrency=places, polling_interval_sec=POLL_SECONDS
+            )

@@ -157,9 +157,7 @@ class Applying:
             self._settle(approval, action, Receipt(step_id=action.step_id, outcome="unknown", reason=ASK_A_PERSON))
             return SOON
         with self._desk.engine.begin() as connection:
-            if not approvals.change_action(
-                connection, action.id, now, was=["sending", "unknown"], state="sending"
-            ):
+            if not approvals.change_action(connection, action.id, now, was=["sending", "unknown"], state="sending"):
                 return SOON
         return self._conclude(approval, action, self._perform(approval, action))
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from billing.guard import Cleared, Refused
 from billing.money import Money, parse_decimal, totals
-from billing.plan import Plan, PlannedStep, encode
+from billing.plan import Plan, PlannedStep, encode, running_order
 from billing.policy import Refunds, limit
 from integrations.errors import OutsideError
 from integrations.jobs import Job
@@ -29,7 +29,6 @@ from zendesk.desk import Desk
 from zendesk.plans import thaw
 from zendesk.refusals import Refusal
 
-TELLING = ("write_internal_note", "file_issue")
 NOT_ALONE = {"needs_other_step": "One of these steps needs another step of the plan that was left out."}
 
 
@@ -245,9 +244,7 @@ def _actions(
     desk: Desk, approval_id: str, plan: Plan, request: Request, agent: Agent, customer: str | None, now: datetime
 ) -> list[dict[str, Any]]:
     rows = []
-    # The note and the issue tell what came of the other steps, so they run after them wherever the plan lists them.
-    ordered = sorted(plan.steps, key=lambda planned: planned.step.kind in TELLING)
-    for position, planned in enumerate(ordered):
+    for position, planned in enumerate(running_order(plan.steps)):
         wanted = planned.id in request.steps and (request.file_issue or planned.step.kind != "file_issue")
         rows.append(_action(desk, approval_id, planned.id, position, encode(planned.step), agent, customer, now))
         rows[-1].update(

@@ -30,7 +30,7 @@ def approval_button(card: Card, say: Wording, ready: bool) -> Approval:
     """The button that names the money, and the line under it."""
     plan = part(card, "plan")
     steps = plan_steps(card, say)
-    source = {step.id: row for step, row in zip(steps, rows(plan, "steps"), strict=True)}
+    source = {str(row.get("id")): row for row in rows(plan, "steps")}
     money = [step.id for step in steps if step.amount]
     second = bool(plan.get("second_approval"))
     optional = [step.id for step in steps if step.amount and step.optional]

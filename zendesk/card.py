@@ -262,7 +262,8 @@ def _step(planned: PlannedStep) -> dict[str, Any]:
         "id": planned.id, "kind": step.kind, "says": planned.says, "object": step.object,
         "reversible": step.reversible, "requires": list(planned.requires), "title": planned.title,
         "running": planned.running, "done": planned.done, "detail": planned.detail or planned.says,
-        "final": not step.reversible, "optional": planned.optional, "undo_until": stamp(planned.undo_until), "writes": step.moves,
+        "final": not step.reversible, "optional": planned.optional, "undo_until": stamp(planned.undo_until),
+        "writes": step.moves,
     }  # fmt: skip
     if step.money is not None:
         document |= {"amount": step.money.amount, "currency": step.money.currency}

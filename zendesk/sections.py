@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
+from billing.plan import TELLING
 from zendesk.wording import Wording, moment
 
 Card = Mapping[str, Any]
@@ -287,7 +288,8 @@ def reasons(card: Card, say: Wording) -> list[Reason]:
 
 def plan_steps(card: Card, say: Wording) -> list[PlanStep]:
     verified = part(card, "customer").get("identity") == "verified"
-    return [_plan_step(row, number, say, verified) for number, row in enumerate(rows(part(card, "plan"), "steps"), 1)]
+    shown = sorted(rows(part(card, "plan"), "steps"), key=lambda row: row.get("kind") in TELLING)
+    return [_plan_step(row, number, say, verified) for number, row in enumerate(shown, 1)]
 
 
 def _plan_step(row: Row, number: int, say: Wording, verified: bool) -> PlanStep:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.diagnosis import Diagnosis, needs_write, telling
+from billing.diagnosis import Diagnosis, Source, needs_write, telling
 from billing.evidence import Bucket, TicketEvidence
 from billing.identity import Identity, Level
 from billing.plan import Plan
@@ -30,7 +30,8 @@ def propose(
     """The plan for the situation that the diagnosis names; without one, what the bucket alone justifies: no money."""
     scene = Scene(evidence=evidence, snapshot=snapshot, identity=identity, anomalies=anomalies, policy=policy)
     line = named_situation(scene, diagnosis)
-    draft = Draft(scene, line, cautious=diagnosis.needs_human)
+    corrected = any(signal.source is Source.AGENT for signal in diagnosis.signals_for)
+    draft = Draft(scene, line, cautious=diagnosis.needs_human, corrected=corrected)
     if diagnosis.bucket is Bucket.NOT_BILLING:
         return draft.finish()
     if line is not None:

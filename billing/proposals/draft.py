@@ -55,11 +55,15 @@ class Words:
 
 @dataclass(slots=True)
 class Draft:
-    """Gathers steps for one situation. `cautious`: a person has to decide, so nothing final is offered."""
+    """Gathers steps for one situation. `cautious`: a person has to decide, so nothing final is offered.
+
+    `corrected`: an agent named the bucket, so what the words ask for besides does not hold anything back.
+    """
 
     scene: Scene
     line: Situation | None
     cautious: bool = False
+    corrected: bool = False
     steps: list[PlannedStep] = field(default_factory=list)
     blocked: list[Blocked] = field(default_factory=list)
     stopped: list[Subscription] = field(default_factory=list)

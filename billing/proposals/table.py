@@ -31,7 +31,7 @@ def _duplicate(draft: Draft, line: Situation) -> None:
         steps.ask(draft, "which_plan", line.subscription)
     for name in line.extra:
         steps.stop(draft, name)
-    if not _asks_for_something_else(draft):
+    if draft.corrected or not _asks_for_something_else(draft):
         _refund(draft, line, "duplicate")
 
 

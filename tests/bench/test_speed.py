@@ -15,8 +15,8 @@ from pathlib import Path
 
 from billing.decision import decide
 from billing.policy import Policy
-from tests.billing import builders
 from testkit.rig import rigged
+from tests.billing import builders
 
 REPEATS = 7
 

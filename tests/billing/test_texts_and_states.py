@@ -422,7 +422,9 @@ ROWS = (
     ), "self_serve_gap", (), (), TWICE, None, False, ("refund_charge", "schedule_cancellation")),
 )  # fmt: skip
 
-PAIRS = [pytest.param(row, mail, id=f"{row.world}-{n}-{k}") for k, row in enumerate(ROWS) for n, mail in enumerate(row.mails)]
+PAIRS = [
+    pytest.param(row, mail, id=f"{row.world}-{n}-{k}") for k, row in enumerate(ROWS) for n, mail in enumerate(row.mails)
+]
 
 
 def complaints(row: Row, found: Decision) -> list[str]:
@@ -435,7 +437,9 @@ def complaints(row: Row, found: Decision) -> list[str]:
     said += [f"forbidden {kind}" for kind in row.never if kind in kinds(found)]
     shown = {code: {name for a in found.anomalies if a.code == code for name in a.objects} for code, _ in row.anomalies}
     codes = {a.code for a in found.anomalies}
-    said += [f"anomaly {code} {shown[code]}" for code, ids in row.anomalies if code not in codes or not {*ids} <= shown[code]]
+    said += [
+        f"anomaly {code} {shown[code]}" for code, ids in row.anomalies if code not in codes or not {*ids} <= shown[code]
+    ]
     if found.gap != row.gap:
         said.append(f"gap {found.gap}, not {row.gap}")
     if found.diagnosis.needs_human != row.human:

@@ -171,9 +171,7 @@ def card_fixed() -> BillingSnapshot:
 
 def bank_confirmation() -> BillingSnapshot:
     waiting = payment_intent(status="requires_action", invoice="in_A")
-    return snapshot(
-        customer(), subscription(status="past_due"), payment_method(), invoice(status="open"), waiting
-    )
+    return snapshot(customer(), subscription(status="past_due"), payment_method(), invoice(status="open"), waiting)
 
 
 def first_incomplete() -> BillingSnapshot:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 from playwright.sync_api import Page, expect
+
 from testkit.rig import ROOT, wait_for
 
 REFUNDED = re.compile("refunded", re.IGNORECASE)
@@ -111,5 +112,3 @@ def test_stopping_in_the_hold_refunds_nothing(demo: Demo, page: Page) -> None:
 def _of(stripe: Any, refund: Any) -> list[Any]:
     charge = next(c for c in stripe["charges"] if c["id"] == refund["charge"])
     return [s for s in stripe["subscriptions"] if s["customer"] == charge["customer"] and s["status"] == "active"]
-
-

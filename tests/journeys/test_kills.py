@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from testkit.ledgers import check_once
 from testkit.rig import Rig, rigged
 from testkit.storm import Crowd, lose_answers, storms

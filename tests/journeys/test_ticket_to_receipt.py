@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from testkit.rig import REPOSITORY, Rig
-
 from testkit.worlds import duplicate
 
 
@@ -24,7 +23,11 @@ def test_a_duplicate_is_refunded_once_with_one_note_one_draft_and_one_issue(rig:
     refunds = rig.stripe.refunds()
     assert [(r["charge"], r["amount"]) for r in refunds] == [(seeded.charge, 2900)]
     state = rig.stripe.state()
-    renewing = [s["id"] for s in state["subscriptions"] if s["status"] == "active" and not s["cancel_at_period_end"] and not s["cancel_at"]]
+    renewing = [s["id"] for s in state["subscriptions"] if not s["cancel_at_period_end"] and not s["cancel_at"]]
     assert renewing == [seeded.kept]
+    comments = next(t for t in rig.zendesk.state()["tickets"] if t["id"] == seeded.ticket)["comments"]
+    assert [c["public"] for c in comments] == [True, False, False]  # the question, what was found, what was done
+    assert done["reply"]["state"] == "ready"
+    assert "We have refunded $29.00" in done["reply"]["body"]
     issues = rig.github.state()["repositories"][REPOSITORY]["issues"]
     assert len(issues) == 1

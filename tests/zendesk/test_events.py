@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from testkit.indoors import Indoors, indoors
-from testkit.worlds import duplicate
 from werkzeug.test import TestResponse
 
 from integrations.store.tables import approval
+from testkit.indoors import Indoors, indoors
+from testkit.worlds import duplicate
 from zendesk.events import LONGEST_SECONDS, MOST_STREAMS, POLL_SECONDS, events
 
 
@@ -120,9 +120,7 @@ def test_the_stream_tells_the_same_document_as_asking(desk: Indoors, approved: s
     assert document_of(answer.text) == desk.get(f"/api/approvals/{approved}").get_json()
 
 
-def test_a_change_reaches_a_stream_that_is_open(
-    desk: Indoors, approved: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_reaches_a_stream_that_is_open(desk: Indoors, approved: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zendesk.events.POLL_SECONDS", 0.001)
     answer = stream(desk, approved)
     told = iter(answer.iter_encoded())

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from testkit.indoors import SECRET_KEY, Indoors, indoors
 
 from integrations.store.tables import gap, gap_ticket
+from testkit.indoors import SECRET_KEY, Indoors, indoors
 from zendesk.gaps_page import VALID, signed_link
 
 PUBLIC = "https://desk.acme.example"
@@ -107,7 +107,7 @@ def test_a_changed_link_is_refused(desk: Indoors) -> None:
 
 def test_a_link_signed_with_another_key_or_for_another_zendesk_is_refused(desk: Indoors) -> None:
     for change in ({"secret_keys": ("o" * 40,)}, {"zendesk_subdomain": "other"}):
-        settings = dataclasses.replace(desk.settings, **change)  # type: ignore[arg-type]  # one field each
+        settings = dataclasses.replace(desk.settings, **change)
         link = signed_link(settings, desk.clock()).removeprefix(PUBLIC)
         assert desk.client.get(link).status_code == 401, change
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from marshmallow import Schema, fields, validate
-from testkit.indoors import Indoors, indoors
 
+from testkit.indoors import Indoors, indoors
 from zendesk.openapi import ROUTES, document, to_json_schema
 
 # Contract section 4: what each route promises to answer.

@@ -6,6 +6,7 @@ command line with them, and its pid is printed. The fork happens before any thre
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -64,7 +65,8 @@ class Nursery:
 
     def start(self, arguments: list[str], environment: dict[str, str], log: Path) -> int:
         order = {"arguments": arguments, "environment": environment, "log": str(log)}
-        assert self._parent.stdin and self._parent.stdout
+        assert self._parent.stdin
+        assert self._parent.stdout
         with self._lock:
             self._parent.stdin.write(json.dumps(order) + "\n")
             self._parent.stdin.flush()
@@ -85,10 +87,8 @@ class Nursery:
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
     """Send a signal; nothing happens when the process is gone."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def alive(pid: int) -> bool:

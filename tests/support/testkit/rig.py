@@ -176,7 +176,7 @@ class Rig:
     def post(self, path: str, document: Any = None, *, token: str | None) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            return requests.post(self.url + path, json=document if document is not None else {}, headers=headers, timeout=20)
+            return requests.post(self.url + path, json=document or {}, headers=headers, timeout=20)
         except requests.RequestException:
             return _nobody()
 
@@ -226,7 +226,8 @@ class Rig:
 
     def ticket(self, email: str, subject: str, text: str, **fields: Any) -> int:
         """A ticket by a verified requester of that address; its id."""
-        user = next((u for u in self.zendesk.state()["users"] if u.get("email") == email), None) or self.requester(email)
+        known = [user for user in self.zendesk.state()["users"] if user.get("email") == email]
+        user = known[0] if known else self.requester(email)
         return int(self.zendesk.add_ticket(subject, text, user["id"], deliver=False, **fields)["id"])
 
 
@@ -267,5 +268,3 @@ def _nobody() -> requests.Response:
     answer = requests.Response()
     answer.status_code = 0
     return answer
-
-

@@ -13,6 +13,7 @@ from typing import Any
 
 import requests
 import sqlalchemy as sa
+
 from testkit.nursery import alive, kill
 from testkit.rig import WEBHOOK_SECRET, Rig, wait_for
 

@@ -23,7 +23,7 @@ class Duplicate:
 
 def plan_of(rig: Rig) -> Any:
     """The Pro price, made once."""
-    known = [one for one in rig.stripe.state()["prices"] if one["unit_amount"] == 2900] if "prices" in rig.stripe.state() else []
+    known = [one for one in rig.stripe.state().get("prices", []) if one["unit_amount"] == 2900]
     if known:
         return known[0]
     rig.world.portal_configuration()
@@ -40,7 +40,8 @@ def duplicate(rig: Rig, price: Any, number: int = 1) -> Duplicate:
     extra = rig.world.subscription(customer, price, created=now - timedelta(days=10))
     charges = [c for c in rig.stripe.state()["charges"] if c["customer"] == customer["id"]]
     newest = max(charges, key=lambda c: c["created"])
-    ticket = rig.ticket(email, "Charged twice this month??", "Hi, I was charged twice this month for Pro. Please refund one.")
+    text = "Hi, I was charged twice this month for Pro. Please refund one."
+    ticket = rig.ticket(email, "Charged twice this month??", text)
     return Duplicate(
         email=email, ticket=ticket, customer=customer["id"], kept=kept["id"], extra=extra["id"], charge=newest["id"]
     )
