@@ -175,6 +175,9 @@ class ZendeskClient(ZendeskWire):
             except Conflict:
                 if tries >= _MOST_TRIES:
                     raise
+                # What changed the ticket may be this very write, sent by a worker that was thought dead.
+                if done := self._already(ticket_id, change["metadata"][MARK]["op"]):
+                    return done
                 continue
             written = one(reply, "ticket", "ticket", Ticket)
             audit = reply.as_object().get("audit")

@@ -71,7 +71,7 @@ def warnings(manifest: Mapping[str, Any]) -> Iterator[Finding]:
 def products(manifest: Mapping[str, Any]) -> frozenset[str]:
     """The products that the locations name."""
     location = manifest.get("location")
-    return frozenset(_ALIASES.get(host, host) for host in location) if isinstance(location, Mapping) else frozenset()
+    return frozenset(_ALIASES.get(str(host), str(host)) for host in location) if isinstance(location, Mapping) else frozenset()
 
 
 def is_private(manifest: Mapping[str, Any]) -> bool:
@@ -176,7 +176,7 @@ def _locations(manifest: Mapping[str, Any], contents: Contents) -> Iterator[Find
         yield from told("location_not_a_url", WHERE, "each location must be named with its address")
         return
     for host, places in location.items():
-        known = LOCATIONS.get(_ALIASES.get(host, host))
+        known = LOCATIONS.get(_ALIASES.get(str(host), str(host)))
         if known is None:
             yield from told("unknown_host", WHERE, f"location.{host} is no product")
             continue

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -54,6 +54,22 @@ class _Channel(HTTPChannel):
     error_task_class = _Refused
 
 
+class _Answer:
+    """An answer that goes out piece by piece, as an event stream must, and counts until the server closes it."""
+
+    def __init__(self, answer: Iterable[bytes], closed: Callable[[], None]) -> None:
+        self._answer, self._closed = answer, closed
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._answer)
+
+    def close(self) -> None:
+        try:
+            getattr(self._answer, "close", lambda: None)()
+        finally:
+            self._closed()
+
+
 class InFlight:
     """Counts requests that are being answered, so that a stop can wait for them."""
 
@@ -61,13 +77,17 @@ class InFlight:
         self._app, self._lock, self.running = app, threading.Lock(), 0
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        with self._lock:
-            self.running += 1
+        self._count(1)
         try:
-            return list(self._app(environ, start_response))
-        finally:
-            with self._lock:
-                self.running -= 1
+            answer = self._app(environ, start_response)
+        except BaseException:
+            self._count(-1)
+            raise
+        return _Answer(answer, lambda: self._count(-1))
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self.running += change
 
 
 def serve(

@@ -170,13 +170,10 @@ def _paused(draft: Draft, line: Situation) -> None:
     method = _newest_method(draft, line)
     invoice = draft.scene.invoices.get(line.invoice or "")
     steps.portal(draft, line.customer, "payment_method_update")
-    if trial and method is not None and line.subscription:
-        steps.resume(draft, line.subscription)
-    elif newer and method is not None and line.subscription:
-        if invoice is None or money.pay(draft, invoice, method.id):
-            steps.resume(draft, line.subscription)
-    else:
+    if method is None or not (trial or newer):
         steps.invoice_link(draft, invoice)
+    elif trial or invoice is None or money.pay(draft, invoice, method.id):
+        steps.resume(draft, line.subscription or "")
 
 
 def _ended_unpaid(draft: Draft, line: Situation) -> None:

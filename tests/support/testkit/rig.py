@@ -14,15 +14,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import requests
+import sqlalchemy as sa
 
+from integrations.store.tables import approval
 from integrations.twins.github_twin import GitHubTwin
 from integrations.twins.stripe_twin import StripeTwin, World
 from integrations.twins.zendesk_twin import ZendeskTwin
-from testkit.nursery import Nursery, kill
+from testkit.nursery import Nursery, alive, kill
 
 ROOT = Path(__file__).resolve().parents[3]
 WEBHOOK_SECRET = "whs-" + "k" * 24
@@ -134,6 +137,20 @@ class Rig:
         for pid in [self.web, *self.workers]:
             kill(pid)
         self.workers.clear()
+
+    def end(self, pid: int) -> None:
+        """SIGKILL, and wait until the process is gone."""
+        kill(pid)
+        wait_for(lambda: not alive(pid), 10, "SIGKILL did not end the process")
+
+    def age_approval(self, approval_id: str, step: timedelta) -> None:
+        """As if the facts of the approval had been read so much earlier."""
+        engine = sa.create_engine(self.database_url.replace("postgresql://", "postgresql+psycopg://", 1))
+        with engine.begin() as connection:
+            mine = approval.c.id == approval_id
+            checked = connection.execute(sa.select(approval.c.checked_at).where(mine)).scalar_one()
+            connection.execute(sa.update(approval).where(mine).values(checked_at=checked - step))
+        engine.dispose()
 
     @property
     def twins(self) -> tuple[StripeTwin, ZendeskTwin, GitHubTwin]:
