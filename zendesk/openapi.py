@@ -12,7 +12,7 @@ from typing import Any
 from flask import Blueprint, Response
 from marshmallow import Schema, fields, missing, validate
 
-from zendesk import sidebar, webhook
+from zendesk import schemas, webhook
 from zendesk.refusals import STATUS
 
 ERRORS: Mapping[int, str] = {
@@ -82,15 +82,15 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="post", path="/api/tickets/{ticket_id}/correction", says="The agent's own classification; plans anew.",
-        answers={202: "the card as it is now"}, errors=(*_TICKET, 413, 422), body=sidebar.CorrectionSchema,
+        answers={202: "the card as it is now"}, errors=(*_TICKET, 413, 422), body=schemas.CorrectionSchema,
     ),
     Route(
         method="post", path="/api/tickets/{ticket_id}/choose", says="The agent chooses among candidates.",
-        answers={202: "the card as it is now"}, errors=(*_TICKET, 413, 422), body=sidebar.ChoiceSchema,
+        answers={202: "the card as it is now"}, errors=(*_TICKET, 413, 422), body=schemas.ChoiceSchema,
     ),
     Route(
         method="post", path="/api/tickets/{ticket_id}/lookup", says="The agent looks somebody up by hand.",
-        answers={202: "the card as it is now"}, errors=(*_TICKET, 413, 422), body=sidebar.LookupSchema,
+        answers={202: "the card as it is now"}, errors=(*_TICKET, 413, 422), body=schemas.LookupSchema,
     ),
     Route(
         method="post", path="/api/tickets/{ticket_id}/handover", says="Hand the ticket to a person with a note.",
@@ -98,7 +98,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="post", path="/api/tickets/{ticket_id}/approvals", says="Approve steps of exactly this plan.",
-        answers={202: "approved; the run has an id"}, errors=(*_TICKET, 409, 413, 422), body=sidebar.ApprovalSchema,
+        answers={202: "approved; the run has an id"}, errors=(*_TICKET, 409, 413, 422), body=schemas.ApprovalSchema,
         result="Approved",
     ),
     Route(
@@ -120,7 +120,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="post", path="/api/approvals/{approval_id}/undo", says="Reverse a reversible step.",
-        answers={200: "the run"}, errors=(*_TICKET, 409, 413, 422), body=sidebar.UndoSchema, result="Approval",
+        answers={200: "the run"}, errors=(*_TICKET, 409, 413, 422), body=schemas.UndoSchema, result="Approval",
     ),
     Route(
         method="get", path="/api/gaps", says="The ledger of product gaps.", answers={200: "the ledger"},

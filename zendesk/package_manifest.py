@@ -71,7 +71,9 @@ def warnings(manifest: Mapping[str, Any]) -> Iterator[Finding]:
 def products(manifest: Mapping[str, Any]) -> frozenset[str]:
     """The products that the locations name."""
     location = manifest.get("location")
-    return frozenset(_ALIASES.get(str(host), str(host)) for host in location) if isinstance(location, Mapping) else frozenset()
+    if not isinstance(location, Mapping):
+        return frozenset()
+    return frozenset(_ALIASES.get(str(host), str(host)) for host in location)
 
 
 def is_private(manifest: Mapping[str, Any]) -> bool:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from billing.evidence import Requester, TicketText
 from billing.policy import Policy
+from billing.reading import read_ticket
 from billing.situations.scene import Scene
 from billing.situations.wording import short
 from billing.snapshot import Anomaly
 from tests.billing.builders import (
     charge,
     customer,
+    dispute,
+    duplicate,
     identity,
     invoice,
     ordinary,
@@ -110,3 +116,42 @@ def test_a_charge_that_is_not_theirs_is_not_refunded():
     from billing.proposals.draft import Draft
 
     assert not money.refund(Draft(scene(ordinary()), None), "ch_Z", 2900)
+
+
+REFUND = ticket("I was charged twice, refund one.", codes=("TXT_DUP_TWICE", "TXT_WANTS_REFUND"), wishes=("refund",))
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        {"disputes": (dispute(charge="ch_B_1112", status="warning_under_review"),)},
+        {"charges": "disputed"},
+        {"charges": "pending"},
+    ],
+)
+def test_a_duplicate_charge_in_doubt_is_not_refunded(doubt):
+    world = duplicate()
+    match doubt:
+        case {"charges": "disputed"}:
+            charges = tuple(replace(c, disputed=c.id == "ch_B_1112") for c in world.charges)
+            world = replace(world, charges=charges)
+        case {"charges": _}:
+            charges = tuple(replace(c, amount_refunded=c.amount_captured) for c in world.charges)
+            world = replace(world, charges=charges)
+        case _:
+            world = replace(world, **doubt)
+    found = judge(REFUND, world)
+    assert "refund_charge" not in kinds(found)
+    assert any(entry.step == "refund_charge" for entry in found.plan.blocked)
+
+
+def test_a_first_payment_without_an_open_invoice_starts_a_checkout():
+    fresh = subscription(status="incomplete", created="2026-11-22T05:00")
+    found = judge(ticket("Payment fails", codes=("TXT_DECLINED",)), snapshot(customer(), fresh))
+    assert "send_checkout_link" in kinds(found)
+
+
+def test_an_american_date_with_one_reading_is_a_date():
+    body = TicketText(subject="", body="You charged me on 11/30/2026 for the plan.")
+    found = read_ticket(body, Requester(), None).identifiers
+    assert "2026-11-30" in {entry.value for entry in found if entry.kind == "date"}
