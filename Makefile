@@ -36,7 +36,7 @@ bench: $(SETUP_STAMP)
 	$(BIN)/pytest tests/bench -s -o python_files='bench_*.py test_*.py' -o timeout=0
 
 eval: $(SETUP_STAMP)
-	$(BIN)/python deploy/eval/evaluate.py $(FILE)
+	$(BIN)/python -m deploy.eval.evaluate $(FILE) --states
 
 fmt: $(SETUP_STAMP)
 	$(BIN)/ruff format .

@@ -25,10 +25,10 @@ from integrations.slots import Slot, SlotLost
 log = logging.getLogger(__name__)
 Handler = Callable[[str], float | None]
 # Runs at once in one worker. Few: they share one interpreter, and runs that all crawl are all lost in a crash.
-PLACES: Mapping[str, int] = {"enrich": 4, "apply": 6, "gap": 2, "tidy": 1}
+PLACES: Mapping[str, int] = {"enrich": 4, "apply": 16, "gap": 2, "tidy": 1}
 VERSION = "jobs-1"  # changes only with the shape of run_job; a drain is due then
 RETRY_SECONDS = 5.0
-LONGEST_NAP = 20.0  # seconds a run may sleep in its place; after that it goes on as a new run
+LONGEST_NAP = 2.0  # seconds a run may sleep in its place; after that it goes on as a new run
 SWEEP_SECONDS = 2.0
 POLL_SECONDS = 0.1  # an agent waits for it; idle it costs 2 % of a core more than 0.25 would
 

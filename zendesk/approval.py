@@ -66,15 +66,16 @@ def approve(desk: Desk, ticket_id: int, agent: Agent, request: Request) -> str:
     _check_requirements(chosen)
     refunds = _refunds(chosen)
     _check_confirmation(desk.policy.refunds, refunds, request.confirm)
-    checked_at = _read_again(desk, ticket_id, plan, [step.id for step in chosen])
     try:
+        checked_at = _read_again(desk, ticket_id, plan, [step.id for step in chosen])
         with desk.engine.begin() as connection:
             return _record(desk, connection, stored, plan, agent, request, checked_at, known.round + 1 if known else 1)
-    except IntegrityError:
-        # Another click stored the same approval between our look and our insert.
+    except (IntegrityError, Refusal):
+        # Another click may have stored the same approval since our look: what it has changed by now, and what it has
+        # spent of the limits, is not held against the same wish.
         with desk.engine.connect() as connection:
             winner = approvals.of_plan(connection, ticket_id, request.plan_digest)
-        if winner is None:
+        if winner is None or winner.state == "stopped" or (known is not None and winner.id == known.id):
             raise
         return _same(winner, request, agent)
 

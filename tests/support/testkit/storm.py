@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import requests
@@ -56,8 +57,17 @@ class Storm:
             if self._over.wait(self._random.uniform(SHORTEST, LONGEST)):
                 return
             kill(pid)
-            wait_for(lambda pid=pid: not alive(pid), 10, "SIGKILL did not end the process")
+            wait_for(partial(_gone, pid), 10, "SIGKILL did not end the process")
             self.kills += 1
+
+
+def _gone(pid: int) -> bool:
+    return not alive(pid)
+
+
+def _calm(raging: list[Storm]) -> None:
+    for one in raging:
+        one.calm()
 
 
 @contextmanager
@@ -67,7 +77,7 @@ def storms(rig: Rig, seed: int, seconds: float) -> Iterator[list[Storm]]:
     if not rig.database_url.startswith("sqlite"):
         (rig.folder / "worker.log").touch()
         raging.append(_worker_storm(rig, seed + 1))
-    calm = threading.Timer(seconds, lambda: [one.calm() for one in raging])
+    calm = threading.Timer(seconds, partial(_calm, raging))
     calm.start()
     for one in raging:
         one.begin()
