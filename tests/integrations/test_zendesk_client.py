@@ -180,6 +180,7 @@ def test_tags_that_are_there_already_are_not_sent(wire: responses.RequestsMock, 
 def test_a_collision_is_recomputed_from_the_fresh_ticket(wire: responses.RequestsMock, client: ZendeskClient) -> None:
     wire.get(TICKET, json=ticket())
     wire.get(TICKET, json=ticket(tags=["vip", "angry"], updated_at="2026-11-22T10:01:00Z"))
+    wire.get(COMMENTS, json={"comments": [comment(1)]})
     wire.put(TICKET, status=409, json={"error": "UpdateConflict"})
     wire.put(TICKET, json=ticket())
     client.update_ticket(5, operation_id="o", stage="s", note_html="x", add_tags=["ours"])
@@ -190,10 +191,21 @@ def test_a_collision_is_recomputed_from_the_fresh_ticket(wire: responses.Request
 
 def test_after_three_collisions_the_write_is_given_up(wire: responses.RequestsMock, client: ZendeskClient) -> None:
     wire.get(TICKET, json=ticket())
+    wire.get(COMMENTS, json={"comments": [comment(1)]})
     wire.put(TICKET, status=409, json={"error": "UpdateConflict"})
     with pytest.raises(Conflict):
         client.update_ticket(5, operation_id="o", stage="s", note_html="x")
     assert len(sent(wire, "PUT")) == 3
+
+
+def test_a_collision_with_our_own_earlier_write_is_that_write(
+    wire: responses.RequestsMock, client: ZendeskClient
+) -> None:
+    wire.get(TICKET, json=ticket())
+    wire.get(COMMENTS, json={"comments": [marked("o")]})
+    wire.put(TICKET, status=409, json={"error": "UpdateConflict"})
+    assert client.update_ticket(5, operation_id="o", stage="s", note_html="x").repeated
+    assert len(sent(wire, "PUT")) == 1
 
 
 def test_a_lost_answer_is_found_by_its_mark_and_not_written_twice(

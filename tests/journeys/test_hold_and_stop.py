@@ -99,20 +99,27 @@ def test_what_changed_while_no_worker_ran_stops_the_approval_before_the_first_wr
         assert fresh["plan"]["digest"] != card["plan"]["digest"]
 
 
-def test_github_that_is_down_delays_nothing_and_gets_its_issue_later(rig: Rig) -> None:
+def test_github_that_is_down_delays_nothing_and_gets_its_one_issue_later(rig: Rig) -> None:
     rig.github.faults.add("status", times=None, status=500)
-    seed, card, token = opened(rig)
-    approval_id = rig.approve(card, token).json()["approval_id"]
+    first, card, token = opened(rig)
+    seeds = [first, *(duplicate(rig, plan_of(rig), number) for number in (2, 3))]
+    approved = [rig.approve(card, token).json()["approval_id"]]
+    for seed in seeds[1:]:
+        assert rig.deliver(seed.ticket) == 202
+        approved.append(rig.approve(rig.card(seed.ticket, token), token).json()["approval_id"])
 
     def ended() -> bool:
-        return bool(rig.get(f"/api/approvals/{approval_id}", token=token).json()["state"] == "done")
+        answers = [rig.get(f"/api/approvals/{approval_id}", token=token).json() for approval_id in approved]
+        return all(answer["state"] == "done" for answer in answers)
 
-    wait_for(ended, 20, "the approval waited for GitHub")
-    assert [refund["charge"] for refund in rig.stripe.refunds()] == [seed.charge]
+    wait_for(ended, 20, "an approval waited for GitHub")
+    assert {refund["charge"] for refund in rig.stripe.refunds()} == {seed.charge for seed in seeds}
+    assert rig.github.state()["repositories"][REPOSITORY]["issues"] == []
     rig.github.faults.clear()
-    done = rig.finished(approval_id, token)
-    assert done["issue"]
-    assert len(rig.github.state()["repositories"][REPOSITORY]["issues"]) == 1
+    numbers = {rig.finished(approval_id, token)["issue"]["number"] for approval_id in approved}
+    (issue,) = rig.github.state()["repositories"][REPOSITORY]["issues"]
+    assert numbers == {issue["number"]}
+    assert "| Cases | **3** |" in issue["body"]
 
 
 def test_a_note_whose_answer_was_lost_stands_once_and_an_undo_puts_the_renewal_back(rig: Rig) -> None:

@@ -29,7 +29,7 @@ writes_per_second = 100
 def wide_rig(tmp_path: Path, store_url: str) -> Iterator[Rig]:
     """A rig whose agent may approve any number of refunds, at vendors that grant many requests."""
     with rigged(tmp_path, store_url, policy=POLICY) as made:
-        made.zendesk.account_limit = 2500
+        made.zendesk.account_limit = 1_000_000
         yield made
 
 

@@ -59,7 +59,7 @@ def approve(desk: Indoors, seeded: Duplicate, **changes: Any) -> str:
 
 def run(desk: Indoors, approval_id: str, most: int = 60) -> list[float]:
     """What the engine does: call again after the time the handler asks for. The waits."""
-    applying, waits = Applying(desk.product.desk), []
+    applying, waits = Applying(desk.product.desk), list[float]()
     for _ in range(most):
         again = applying.turn(approval_id)
         if again is None:

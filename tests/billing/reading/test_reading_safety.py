@@ -1,6 +1,8 @@
 """Does every input, however hostile, take a bounded time and yield bounded evidence?"""
 
+import sys
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +12,7 @@ from billing.evidence import Requester, TicketText
 from billing.reading import read_ticket, score
 from billing.reading.phrases import phrasebook
 
-pytestmark = pytest.mark.no_cover  # tracing every line would be timed instead of the reading
-
+COUNTING_SECONDS = 0.03  # what `counting` takes on the 2.3 GHz machine that the limit was set on, when idle
 HOSTILE = {
     "attribution openers": "On " * 22_000,
     "attribution lines": ("On x x x\n") * 12_000,
@@ -54,10 +55,30 @@ def test_a_hostile_text_is_read_within_a_tenth_of_a_second(name: str) -> None:
         start = time.process_time()
         evidence = read_ticket(TicketText(subject=HOSTILE[name][:2000], body=HOSTILE[name]), Requester(), 1)
         score(evidence)
+        spent = time.process_time() - start
         assert len(evidence.text) <= 4000
-        return time.process_time() - start
+        return spent
 
-    assert min(seconds() for _ in range(2)) < 0.1
+    tracer = sys.gettrace()
+    sys.settrace(None)  # coverage's tracer would be timed, not the reading
+    try:
+        _assert_a_tenth(seconds)
+    finally:
+        sys.settrace(tracer)
+
+
+def _assert_a_tenth(seconds: Callable[[], float]) -> None:
+
+    # A busy machine is slower at everything: the tenth is scaled by how much.
+    assert min(seconds() for _ in range(3)) < 0.1 * max(1.0, counting() / COUNTING_SECONDS)
+
+
+def counting() -> float:
+    """CPU seconds of a fixed piece of plain Python on this machine, now."""
+    start, total = time.process_time(), 0
+    for number in range(400_000):
+        total += number % 7
+    return time.process_time() - start
 
 
 @settings(max_examples=60, deadline=None)

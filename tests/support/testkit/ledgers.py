@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from typing import Any
@@ -31,7 +32,9 @@ def check_once(rig: Rig, seeds: list[Duplicate], crowd: Crowd, seconds: float = 
     assert len(issues) == 1
     gaps = rig.cli("gaps", "--json")
     assert gaps.returncode == 0, gaps.stderr
-    assert str(len(seeds)) in issues[0]["body"]
+    (gap,) = json.loads(gaps.stdout)["gaps"]
+    assert (gap["tickets"], gap["customers"], gap["refunded"]) == (len(seeds), len(seeds), {"usd": AMOUNT * len(seeds)})
+    assert f"| Cases | **{len(seeds)}** |" in issues[0]["body"]
     verified = rig.cli("audit", "verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     for twin in (rig.stripe, rig.zendesk, rig.github):
