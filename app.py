@@ -52,6 +52,7 @@ from zendesk.gaps import GapFiling
 from zendesk.serving import PortTaken, free_port, serve
 from zendesk.setup_commands import doctor, install, package
 from zendesk.signatures import Launch, PageTokens
+from zendesk.upkeep import Task, Upkeep
 from zendesk.web import create_app
 
 KEY_KEPT_SECONDS = 300.0
@@ -71,12 +72,17 @@ class Product:
 
     def worker(self) -> jobs.Worker:
         """The background work of this process; not started."""
+        upkeep = Upkeep(tasks(self.desk))
         handlers: dict[str, jobs.Handler] = {
             "enrich": metrics.timed("card_seconds", Enriching(self.desk).turn),
             "apply": Applying(self.desk).turn,
             "gap": GapFiling(self.desk).turn,
+            "tidy": upkeep.turn,
         }
-        return jobs.Worker(self.engine, self.settings.database_url, handlers, state=slots_folder(self.settings))
+        return jobs.Worker(
+            self.engine, self.settings.database_url, handlers, state=slots_folder(self.settings),
+            periodic=upkeep.periods,
+        )  # fmt: skip
 
     def web(self, *, origin: str | None = None, sdk_url: str = sidebar.SDK) -> Flask:
         """The web application. `origin`: who may frame the sidebar, Zendesk by default."""
@@ -131,6 +137,11 @@ def build(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.
         installation=installation(settings),
     )
     return Product(settings=settings, desk=desk, engine=engine)
+
+
+def tasks(desk: Desk) -> dict[str, Task]:
+    """What goes on by itself."""
+    return {}
 
 
 def read_policy(settings: Settings) -> Policy:

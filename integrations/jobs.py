@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,10 +91,19 @@ class Queue:
 
 
 class Worker:
-    """The engine in this process: takes a slot, recovers what a dead process left, runs the handlers."""
+    """The engine in this process: takes a slot, recovers what a dead process left, runs the handlers.
 
-    def __init__(self, engine: sa.Engine, url: str, handlers: Mapping[str, Handler], *, state: Path) -> None:
+    `periodic`: name -> seconds. Once in each such span of wall time, over all processes together, the handler of the
+    queue "tidy" is called with the name.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, url: str, handlers: Mapping[str, Handler], *, state: Path,
+        periodic: Mapping[str, float] | None = None,
+    ) -> None:  # fmt: skip
         self._engine, self._url, self._slot = engine, url, Slot(url, state)
+        self._periodic, self._put = dict(periodic or {}), dict[str, int]()
+        self._queue = Queue(engine, url)
         self._stopping = threading.Event()
         _HANDLERS.clear()
         _HANDLERS.update(handlers)
@@ -114,11 +124,23 @@ class Worker:
             try:
                 if self._slot.held():
                     self._sweep()
+                    self._put_periodic()
             except SlotLost:
                 # Somebody else runs under our name now: the only safe thing is to be gone at once.
                 os._exit(70)
             except Exception:
                 log.warning("slot_watch_failed")
+
+    def _put_periodic(self) -> None:
+        """The span's number is part of the job's key, so that many processes put it once and none has to lead."""
+        for name, seconds in self._periodic.items():
+            span = int(time.time() // seconds)
+            if self._put.get(name) != span:
+                with self._engine.begin() as connection:
+                    self._queue.put(
+                        connection, Job(queue="tidy", key=f"tidy:{name}:{span}", argument=name, partition=name)
+                    )
+                self._put[name] = span
 
     def _sweep(self) -> None:
         """Resume runs of dead slots (free twice in a row) and runs of our own slot from before we were born."""

@@ -201,3 +201,12 @@ installed = sa.Table(
     sa.Column("value", sa.String(2000), nullable=False),
     sa.Column("at", UtcTime, nullable=False),
 )
+
+# How far periodic work has come: one text a name (a cursor, a hash, a time).
+mark = sa.Table(
+    "mark",
+    metadata,
+    sa.Column("name", sa.String(60), primary_key=True),
+    sa.Column("value", sa.String(2000), nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+)

@@ -71,20 +71,14 @@ def test_the_migrations_build_exactly_the_tables_of_the_code(engine: sa.Engine) 
         assert compare_metadata(context, tables.metadata) == []
 
 
-@pytest.mark.parametrize(("revision", "word"), [("9999", "newer")])
-def test_another_schema_is_named_as_what_it_is(engine: sa.Engine, revision: str, word: str) -> None:
+@pytest.mark.parametrize(
+    ("revision", "word", "mend"), [("9999", "newer", "Install the version"), ("0001", "older", "billing-desk migrate")]
+)
+def test_another_schema_is_named_as_what_it_is(engine: sa.Engine, revision: str, word: str, mend: str) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
     assert word in sentence(engine)
-
-
-def test_an_older_schema_says_what_to_run(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    from alembic.script import ScriptDirectory
-
-    # There is one revision so far: the store is at it, and the code pretends to be one further.
-    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda _self: "0002")
-    assert "older" in sentence(engine)
-    assert "billing-desk migrate" in sentence(engine)
+    assert mend in sentence(engine)
 
 
 def test_a_failed_migration_leaves_the_store_as_it_was(empty: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
