@@ -33,6 +33,9 @@ RUN_PID = "BILLING_DESK_TEST_PID"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "expected_complaints(*patterns): page errors or CSP refusals this test provokes")
+    config.addinivalue_line(
+        "markers", "long: takes a minute or more; starts first, so that no worker is left alone with it"
+    )
     if not hasattr(config, "workerinput"):
         os.environ[RUN_FOLDER] = tempfile.mkdtemp(prefix="billing-desk-tests-")
         os.environ[RUN_PID] = str(os.getpid())
@@ -41,6 +44,15 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("ci", deadline=None, database=None, derandomize=True, print_blob=True)
     hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
     loopback.install()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long tests open the workers' shares: xdist cuts the list into equal pieces, and the idle take from the end."""
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    for number, item in enumerate(long):
+        others.insert(number * len(items) // len(long), item)
+    items[:] = others
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -33,6 +33,7 @@ def wide_rig(tmp_path: Path, store_url: str) -> Iterator[Rig]:
         yield made
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_150_approvals_take_effect_once_while_processes_are_killed_and_answers_are_lost(wide_rig: Rig) -> None:
     rig, began, kills = wide_rig, time.monotonic(), 0

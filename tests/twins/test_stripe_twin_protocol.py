@@ -3,68 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
 
-from integrations.twins.stripe_twin import DEFAULT_KEY, StripeTwin, World
-
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-DAY = 86_400
-
-
-@pytest.fixture
-def twin() -> Iterator[StripeTwin]:
-    with StripeTwin(clock=lambda: NOW) as running:
-        yield running
-        assert running.crashes == []
-
-
-@pytest.fixture
-def world(twin: StripeTwin) -> World:
-    return World(twin)
-
-
-@pytest.fixture
-def charge(world: World) -> dict[str, Any]:
-    return world.charge(world.customer("ann@example.com", id="cus_ann"), 2900, id="ch_one")
-
-
-@pytest.fixture
-def subscription(world: World) -> dict[str, Any]:
-    customer = world.customer("ann@example.com", id="cus_ann")
-    price = world.price(world.product("Pro"), 2900, id="price_pro")
-    return world.subscription(customer, price, created=int(NOW.timestamp()) - 40 * DAY, id="sub_one", item_id="si_one")
-
-
-def call(
-    twin: StripeTwin,
-    method: str,
-    path: str,
-    params: dict[str, Any] | None = None,
-    *,
-    key: str = DEFAULT_KEY,
-    idempotency: str | None = None,
-    version: str | None = None,
-) -> requests.Response:
-    sent = {"Authorization": f"Bearer {key}", "Idempotency-Key": idempotency, "Stripe-Version": version}
-    data, query = (params, None) if method == "POST" else (None, params)
-    return requests.request(method, twin.url + path, headers=sent, data=data, params=query, timeout=5)
-
-
-def error(answer: requests.Response, status: int) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["Request-Id"].startswith("req_")
-    found: dict[str, Any] = answer.json()["error"]
-    return found
-
-
-def ids(answer: requests.Response) -> list[str]:
-    assert answer.status_code == 200, answer.text
-    return [made["id"] for made in answer.json()["data"]]
+from integrations.twins.stripe_twin import StripeTwin, World
+from testkit.stripe_calls import call, error, ids
 
 
 # -- keys and versions -----------------------------------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,49 +9,8 @@ import requests
 import stripe
 
 from integrations.twins.server import Request, Response, Twin
-from integrations.twins.stripe_twin import DEFAULT_KEY, StripeTwin, World
-
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-DAY = 86_400
-
-
-@pytest.fixture
-def twin() -> Iterator[StripeTwin]:
-    with StripeTwin(clock=lambda: NOW) as running:
-        yield running
-        assert running.crashes == []
-
-
-@pytest.fixture
-def world(twin: StripeTwin) -> World:
-    return World(twin)
-
-
-@pytest.fixture
-def charge(world: World) -> dict[str, Any]:
-    return world.charge(world.customer("ann@example.com", id="cus_ann"), 2900, id="ch_one")
-
-
-@pytest.fixture
-def subscription(world: World) -> dict[str, Any]:
-    customer = world.customer("ann@example.com", id="cus_ann")
-    price = world.price(world.product("Pro"), 2900, id="price_pro")
-    return world.subscription(customer, price, created=int(NOW.timestamp()) - 40 * DAY, id="sub_one", item_id="si_one")
-
-
-def call(
-    twin: StripeTwin,
-    method: str,
-    path: str,
-    params: dict[str, Any] | None = None,
-    *,
-    key: str = DEFAULT_KEY,
-    idempotency: str | None = None,
-    version: str | None = None,
-) -> requests.Response:
-    sent = {"Authorization": f"Bearer {key}", "Idempotency-Key": idempotency, "Stripe-Version": version}
-    data, query = (params, None) if method == "POST" else (None, params)
-    return requests.request(method, twin.url + path, headers=sent, data=data, params=query, timeout=5)
+from integrations.twins.stripe_twin import StripeTwin, World
+from testkit.stripe_calls import NOW, call
 
 
 # -- seeds, ledger, webhooks -----------------------------------------------------------------------------------------
