@@ -26,7 +26,7 @@ from flask import Flask
 from billing.policy import Policy, PolicyError, parse
 from billing.policy_examples import broken
 from github_issues.filing import Filing
-from integrations import jobs, metrics, telemetry
+from integrations import correlation, jobs, metrics, slots, telemetry
 from integrations.errors import OutsideError
 from integrations.github_client import AccessToken, AppKey, GitHubClient
 from integrations.http import Door
@@ -41,18 +41,35 @@ from integrations.twins.workspace import Workspace
 from integrations.twins.zendesk_twin import ZendeskTwin
 from integrations.zendesk_client import ZendeskClient
 from integrations.zendesk_wire import SCOPES, ApiToken, OAuthClient
-from zendesk import gaps_page, metrics_page, openapi, sidebar, webhook
+from zendesk import (
+    audit_head,
+    exporting,
+    gap_news,
+    gap_webhook,
+    gaps_page,
+    in_step,
+    metrics_page,
+    openapi,
+    retention,
+    setup_page,
+    sidebar,
+    stripe_events,
+    webhook,
+)
 from zendesk.agents import Agents
 from zendesk.applying import Applying
 from zendesk.backtest import backtest
 from zendesk.commands import UPSTREAM, USAGE, Stop, audit, diagnose, gaps, replay
 from zendesk.desk import Desk
 from zendesk.enrichment import Enriching
+from zendesk.following import Following
 from zendesk.gaps import GapFiling
-from zendesk.serving import PortTaken, free_port, serve
-from zendesk.setup_commands import doctor, install, package
+from zendesk.restoring import ALIVE, BEAT_SECONDS, Restoring
+from zendesk.serving import PortTaken, free_port, serve, serve_beside
+from zendesk.setup_commands import doctor, install, package, uninstall
 from zendesk.signatures import Launch, PageTokens
 from zendesk.upkeep import Task, Upkeep
+from zendesk.upkeep_commands import parked, redact
 from zendesk.web import create_app
 
 KEY_KEPT_SECONDS = 300.0
@@ -72,15 +89,18 @@ class Product:
 
     def worker(self) -> jobs.Worker:
         """The background work of this process; not started."""
-        upkeep = Upkeep(tasks(self.desk))
+        restoring = Restoring(self.desk, Applying(self.desk).turn)
+        upkeep = Upkeep(tasks(self.desk)).also(ALIVE, Task(every_seconds=BEAT_SECONDS, run=restoring.beat))
         handlers: dict[str, jobs.Handler] = {
             "enrich": metrics.timed("card_seconds", Enriching(self.desk).turn),
-            "apply": Applying(self.desk).turn,
-            "gap": GapFiling(self.desk).turn,
+            "apply": in_step.after(self.desk, restoring.turn, in_step.ticket_of_approval),
+            "follow": in_step.after(self.desk, Following(self.desk).turn, in_step.ticket_of_action),
+            "gap": in_step.after(self.desk, GapFiling(self.desk).turn, in_step.ticket_of_action),
             "tidy": upkeep.turn,
         }
+        named = {queue: correlation.job(queue, handler) for queue, handler in handlers.items()}
         return jobs.Worker(
-            self.engine, self.settings.database_url, handlers, state=slots_folder(self.settings),
+            self.engine, self.settings.database_url, named, state=slots.folder(self.settings.database_url),
             periodic=upkeep.periods,
         )  # fmt: skip
 
@@ -98,15 +118,24 @@ class Product:
         return create_app(
             [
                 webhook.blueprint(desk),
+                stripe_events.blueprint(desk),
                 sidebar.blueprint(desk, frame, tokens),
+                gap_webhook.blueprint(desk),
                 gaps_page.blueprint(desk, tokens),
-                metrics_page.blueprint(self.engine, desk.now),
+                setup_page.blueprint(desk, tokens),
+                metrics_page.blueprint(self.engine, desk.now, settings.metrics_token),
                 openapi.blueprint(),
             ],
             ready=lambda: _failing(self.engine),
             frame_ancestors=frame.origin,
             sdk_origin=f"{parts.scheme}://{parts.netloc}",
         )
+
+
+    def probes(self) -> Flask:
+        """What a worker shows of itself: health, readiness and its own figures."""
+        shown = metrics_page.blueprint(self.engine, self.desk.now, self.settings.metrics_token)
+        return create_app([shown], ready=lambda: _failing(self.engine), frame_ancestors="'none'", sdk_origin="")
 
 
 def build(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Product:
@@ -125,9 +154,13 @@ def build(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.
             settings.stripe_read_key or "rk_test_missing",
             settings.stripe_api_base,
             per_second=policy.stripe_reads_per_second,
+            observer=metrics.observed,
         ),
         executor=StripeExecutor(
-            settings.stripe_write_key, settings.stripe_api_base, per_second=policy.stripe_writes_per_second
+            settings.stripe_write_key,
+            settings.stripe_api_base,
+            per_second=policy.stripe_writes_per_second,
+            observer=metrics.observed,
         )
         if settings.stripe_write_key
         else None,
@@ -141,7 +174,17 @@ def build(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.
 
 def tasks(desk: Desk) -> dict[str, Task]:
     """What goes on by itself."""
-    return {}
+    day = 24 * 3600.0
+    found = {
+        "retention": Task(every_seconds=day, run=lambda: retention.prune(desk)),
+        "runs": Task(every_seconds=day, run=lambda: retention.prune_runs(desk)),
+        "audit_head": Task(every_seconds=day, run=lambda: audit_head.keep(desk)),
+    }
+    if desk.filing is not None:
+        found["github"] = Task(every_seconds=gap_news.POLL_SECONDS, run=gap_news.GapNews(desk).poll)
+    if desk.settings.zendesk:
+        found["export"] = Task(every_seconds=exporting.EVERY_SECONDS, run=lambda: exporting.catch_missed(desk))
+    return found
 
 
 def read_policy(settings: Settings) -> Policy:
@@ -197,19 +240,15 @@ def filing(settings: Settings, policy: Policy, engine: sa.Engine, now: Callable[
             return clients[repository]
 
     origin = settings.zendesk_origin
-    return Filing(engine, client_of, settings.github_repository, policy, now, tickets=origin)
+    return Filing(
+        engine, client_of, settings.github_repository, policy, now, tickets=origin, keys=settings.secret_keys
+    )
 
 
 def installation(settings: Settings) -> str:
     """Prefix of our idempotency keys: the same for every process of one installation, and no secret."""
     named = f"{settings.zendesk_subdomain}|{settings.zendesk_installation_id}"
     return "bd" + hashlib.sha256(named.encode()).hexdigest()[:12]
-
-
-def slots_folder(settings: Settings) -> Path:
-    """Where the locks of live workers are (SQLite only): beside the database."""
-    path = Path(settings.database_url.removeprefix("sqlite:///"))
-    return path.with_name(path.name + ".slots") if settings.sqlite else Path(".")
 
 
 def migrate(settings: Settings) -> None:
@@ -278,6 +317,8 @@ def serve_command(host: str, port: int, workers: int) -> None:
     product = build(_settings(*SERVING))
     with _store_errors():
         database.check_schema(product.engine)
+    if product.settings.sqlite and slots.live(product.settings.database_url):
+        raise Stop("Another billing-desk serves this SQLite file. Stop it; several processes need PostgreSQL.", USAGE)
     worker = product.worker() if product.settings.sqlite else None
 
     def start() -> None:
@@ -296,7 +337,9 @@ def serve_command(host: str, port: int, workers: int) -> None:
 
 
 @cli.command(name="worker", help="Do background work only; any number of them, on PostgreSQL.")
-def worker_command() -> None:
+@click.option("--probe-host", default="127.0.0.1", show_default=True)
+@click.option("--probe-port", type=click.IntRange(1, 65535), help="show /healthz, /readyz and /metrics here")
+def worker_command(probe_host: str, probe_port: int | None) -> None:
     settings = _settings(*SERVING)
     if settings.sqlite:
         raise Stop("On SQLite the web process does the work: run billing-desk serve. Workers need PostgreSQL.", USAGE)
@@ -304,6 +347,11 @@ def worker_command() -> None:
     with _store_errors():
         database.check_schema(product.engine)
     worker, leaving = product.worker(), threading.Event()
+    if probe_port is not None:
+        try:
+            serve_beside(product.probes(), probe_host, probe_port)
+        except PortTaken as taken:
+            raise Stop(str(taken), USAGE) from taken
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: leaving.set())
     worker.start()
@@ -386,7 +434,7 @@ def _demo_settings(folder: Path, workspace: Workspace) -> Settings:
     )
 
 
-for command in (backtest, diagnose, gaps, audit, replay, doctor, install, package):
+for command in (backtest, diagnose, gaps, audit, parked, redact, replay, doctor, install, package, uninstall):
     cli.add_command(command)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from billing.anomalies import find_anomalies
 from billing.contract import WRITES
-from billing.diagnosis import Band, Diagnosis, diagnose
+from billing.diagnosis import Band, Diagnosis, diagnose, telling
 from billing.evidence import Bucket, TicketEvidence
 from billing.identity import Identity, Level, identify
 from billing.plan import Plan
 from billing.policy import Policy
-from billing.proposals import gap_behind, named_situation, propose
+from billing.proposals import gap_behind, propose
 from billing.situations.scene import Scene
 from billing.situations.situation import Situation
 from billing.snapshot import Anomaly, BillingSnapshot
@@ -59,14 +59,15 @@ def decide(
 ) -> Decision:
     """The whole judgement over one ticket and one snapshot; the same input gives the same answer."""
     snapshot = newest_first(snapshot)
-    identity = identify(evidence, snapshot, chosen=chosen)
+    identity = identify(evidence, snapshot, chosen, policy)
     anomalies = find_anomalies(evidence, snapshot, identity, policy)
-    diagnosis = diagnose(evidence, snapshot, identity, anomalies, policy, correction)
-    plan = propose(evidence, snapshot, identity, anomalies, diagnosis, policy)
+    scene = Scene(evidence=evidence, snapshot=snapshot, identity=identity, anomalies=anomalies, policy=policy)
+    lines = telling(scene)
+    diagnosis = diagnose(scene, lines, correction)
+    line = next((x for x in lines if x.name == diagnosis.situation and x.bucket is diagnosis.bucket), None)
+    plan = propose(scene, diagnosis, line)
     if any(entry.why == "identity" and entry.step in WRITES for entry in plan.blocked):
         diagnosis = replace(diagnosis, needs_human=True, band=Band.PERSON)  # a write is called for, and may not be
-    scene = Scene(evidence=evidence, snapshot=snapshot, identity=identity, anomalies=anomalies, policy=policy)
-    line = named_situation(scene, diagnosis)
     filed = any(planned.step.kind == "file_issue" for planned in plan.steps)
     return Decision(
         evidence=evidence,

@@ -12,12 +12,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from billing.evidence import Bucket, TicketEvidence, Wish
-from billing.identity import Identity, Level
-from billing.policy import Policy
+from billing.identity import Level
 from billing.reading.scoring import log_odds, weights
 from billing.situations import TELLING, Scene, Situation, explained, situations
 from billing.situations.duplicates import DUPLICATE_WORDS
-from billing.snapshot import Anomaly, BillingSnapshot
 
 
 class Band(StrEnum):
@@ -97,18 +95,12 @@ class _Weighing:
         return {b: power / whole for b, power in powers.items()}
 
 
-def diagnose(
-    evidence: TicketEvidence,
-    snapshot: BillingSnapshot,
-    identity: Identity,
-    anomalies: tuple[Anomaly, ...],
-    policy: Policy,
-    correction: Bucket | None = None,
-) -> Diagnosis:
-    """Weigh text and state. `correction` is an agent's own word: it sets the bucket and grants no right."""
-    scene = Scene(evidence=evidence, snapshot=snapshot, identity=identity, anomalies=anomalies, policy=policy)
-    leaning = log_odds(evidence)
-    lines = telling(scene, leaning)
+def diagnose(scene: Scene, lines: tuple[Situation, ...], correction: Bucket | None = None) -> Diagnosis:
+    """Weigh text and state; `lines` are those of `telling`.
+
+    `correction` is an agent's own word: it sets the bucket and grants no right.
+    """
+    leaning = log_odds(scene.evidence)
     weighing = _weigh(scene, leaning, lines)
     chances = weighing.chances()
     ranked = sorted(chances, key=lambda b: (-chances[b], _SEVEN.index(b)))
@@ -133,9 +125,9 @@ def diagnose(
     )
 
 
-def telling(scene: Scene, leaning: Mapping[Bucket, float]) -> tuple[Situation, ...]:
+def telling(scene: Scene) -> tuple[Situation, ...]:
     """The situations that words have not vetoed, best first."""
-    return tuple(line for line in situations(scene, leaning) if line.strength + line.affinity > 0.5)
+    return tuple(line for line in situations(scene, log_odds(scene.evidence)) if line.strength + line.affinity > 0.5)
 
 
 def _weigh(scene: Scene, leaning: Mapping[Bucket, float], lines: tuple[Situation, ...]) -> _Weighing:
@@ -169,11 +161,15 @@ def _text_rows(evidence: TicketEvidence) -> Iterator[tuple[Bucket, Signal]]:
         for bucket, weight in signal.weights.items():
             total, cap = sums[signal.group, bucket], table.caps.get(signal.group, table.caps["default"])
             share = weight * cap / abs(total) if abs(total) > cap else weight
-            says = (
-                f"The ticket says: {signal.quote.strip()[:80]}" if signal.quote.strip() else "The words of the ticket."
-            )
+            says = f"The ticket says: {signal.quote.strip()[:80]}" if signal.quote.strip() else _sounds(bucket, weight)
             source = Source.ZENDESK if signal.group == "machine" else Source.TICKET
             yield bucket, Signal(code=signal.code, says=says, weight=share, source=source, quote=signal.quote)
+
+
+def _sounds(bucket: Bucket, weight: float) -> str:
+    """A signal without a quote: no one phrase of the text carries it."""
+    about = "that are not about billing" if bucket is Bucket.NOT_BILLING else f"about {_WORDS[bucket]}"
+    return f"As a whole it reads {'like' if weight > 0 else 'unlike'} tickets {about}."
 
 
 def _interactions(scene: Scene, lines: tuple[Situation, ...]) -> Iterator[tuple[Bucket, Signal]]:
@@ -201,6 +197,8 @@ def _row(code: str, says: str, weight: float) -> Signal:
 
 def _first(scene: Scene, best: Bucket, chances: Mapping[Bucket, float], lines: tuple[Situation, ...]) -> Bucket:
     """The likeliest bucket, or UNDECIDED when neither words nor state tell anything."""
+    if not lines and scene.evidence.instructions_to_machine and not scene.evidence.has_text:
+        return Bucket.NOT_BILLING  # nothing but words for a machine (codebook, section 2.0)
     if not lines and (not scene.evidence.has_text or chances[best] < _NOTHING_KNOWN):
         return Bucket.UNDECIDED
     if not scene.evidence.has_text and lines[0].strength < 3.0 and not scene.evidence.requester.named_by_operator:

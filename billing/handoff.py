@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from billing.decision import Decision
-from billing.diagnosis import Band
+from billing.diagnosis import Band, Signal
 from billing.evidence import Bucket
 from billing.gap import CATALOGUE
 from billing.identity import Level
@@ -37,6 +37,7 @@ _LEVELS = {
     Level.MISMATCH: "belongs to another address",
     Level.UNKNOWN: "no customer found",
 }
+_LOOKED_UP = "looked up by the operator, no ticket sender to verify"
 _HIDDEN = "not shown: the requester is not known to be the payer"
 _REFUNDS = frozenset({"refund_charge", "create_credit_note"})
 
@@ -78,15 +79,17 @@ def handoff(decision: Decision, policy: Policy, receipts: Sequence[Receipt] = ()
 
 def _customer(decision: Decision, shown: bool) -> Iterator[str]:
     requester, identity = decision.evidence.requester, decision.identity
-    named = " / ".join(filter(None, (clean(requester.name or ""), clean(requester.email or ""))))
-    yield named or "nobody is named"
+    people = [c for c in decision.snapshot.customers if shown and c.id in identity.candidates]
+    operator = requester.named_by_operator
+    names = (people[0].name, people[0].email) if operator and people else (requester.name, requester.email)
+    named = " / ".join(filter(None, (clean(name or "") for name in names)))
+    yield named or ("a look-up by the operator" if operator else "nobody is named")
     if not shown:
         yield _LEVELS[identity.level]
-    for customer in decision.snapshot.customers:
-        if shown and customer.id in identity.candidates:
-            chosen = identity.chosen == customer.id and len(identity.candidates) > 1
-            yield f"{customer.id} ({_LEVELS[identity.level]})" + (", chosen" if chosen else "")
-    for reason in identity.why[1:] if shown else identity.why:
+    for customer in people:
+        chosen = identity.chosen == customer.id and len(identity.candidates) > 1
+        yield f"{customer.id} ({_LOOKED_UP if operator else _LEVELS[identity.level]})" + (", chosen" if chosen else "")
+    for reason in identity.why[1:] if shown or operator else identity.why:
         yield clean(reason, 200)
 
 
@@ -174,11 +177,16 @@ def _decision(decision: Decision) -> Iterator[str]:
     band = _BANDS[Band.PERSON if diagnosis.needs_human else diagnosis.band]
     yield f"{_BUCKETS[diagnosis.bucket]} ({band}, {diagnosis.confidence:.0%})"
     yield f"why: {clean(diagnosis.why, 300)}"
-    reasons = [signal.says for signal in diagnosis.signals_for if signal.says != diagnosis.why]
-    yield from (f"for: {clean(says, 200)}" for says in reasons[:3])
-    yield from (f"against: {clean(signal.says, 200)}" for signal in diagnosis.signals_against[:2])
+    reasons = _said(diagnosis.signals_for, {diagnosis.why})
+    yield from (f"for: {says}" for says in reasons[:3])
+    yield from (f"against: {says}" for says in _said(diagnosis.signals_against, {diagnosis.why, *reasons})[:2])
     if diagnosis.would_change:
         yield f"would change it: {clean(diagnosis.would_change, 200)}"
+
+
+def _said(signals: Sequence[Signal], known: set[str]) -> list[str]:
+    """Each sentence once, strongest first: one phrase may count for a bucket and against two others."""
+    return [clean(says, 200) for says in dict.fromkeys(signal.says for signal in signals) if says not in known]
 
 
 # --- what is done ---------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 _ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
 _THREE_DECIMAL = frozenset("bhd jod kwd omr tnd".split())
@@ -68,23 +68,19 @@ def exponent(currency: str) -> int:
 
 def parse_decimal(text: str, currency: str) -> Money | None:
     """The amount a person typed (`29.00`, `1,290.00`, `29,00`) or None when it cannot be read without a guess."""
-    cleaned = text.strip().replace("\u00a0", "").replace("\u202f", "").replace(" ", "")
-    if not cleaned or len(cleaned) > 24 or not cleaned.isascii() or any(c not in "0123456789.,'" for c in cleaned):
+    cleaned = text.strip().replace("\u00a0", "").replace("\u202f", "").replace(" ", "").replace("'", "")
+    if len(text) > 40 or not cleaned.isascii() or any(c not in "0123456789.," for c in cleaned):
         return None
-    cleaned = cleaned.replace("'", "")
     places = exponent(currency)
     point = max(cleaned.rfind("."), cleaned.rfind(","))
-    if point >= 0 and len(cleaned) - point - 1 == places and places:
-        whole, fraction = cleaned[:point].replace(".", "").replace(",", ""), cleaned[point + 1 :]
-    elif point >= 0 and (len(cleaned) - point - 1 != 3 or places == 3):
-        return None
+    behind = len(cleaned) - point - 1
+    if places and point >= 0 and behind == places:
+        digits = cleaned
+    elif point < 0 < behind or (point > 0 and behind == 3):
+        digits = cleaned + "0" * places
     else:
-        whole, fraction = cleaned.replace(".", "").replace(",", ""), ""
-    try:
-        value = Decimal(f"{whole or '0'}.{fraction or '0'}")
-    except InvalidOperation:
         return None
-    return Money(int(value.scaleb(places)), currency)
+    return Money(int(digits.replace(".", "").replace(",", "")), currency)
 
 
 def totals(amounts: Iterable[Money]) -> dict[str, int]:

@@ -386,17 +386,21 @@ class Plan:
     @property
     def digest(self) -> str:
         """`sha256:…` over every step with its amounts and the facts it relies on, and nothing else."""
-        document = [
-            [
-                planned.id,
-                encode(planned.step),
-                list(planned.requires),
-                sorted([f.object, f.field, f.value] for f in planned.facts),
-            ]
-            for planned in self.steps
+        return _digest(self.steps)
+
+
+def _digest(steps: Iterable[PlannedStep]) -> str:
+    document = [
+        [
+            planned.id,
+            encode(planned.step),
+            list(planned.requires),
+            sorted([f.object, f.field, f.value] for f in planned.facts),
         ]
-        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+        for planned in steps
+    ]
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def encode(step: Step) -> dict[str, object]:

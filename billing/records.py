@@ -247,11 +247,6 @@ class Charge:
     metadata: Metadata = field(default_factory=dict)
 
     @property
-    def pending_refunds(self) -> int:
-        """Refunds that are on their way and that `amount_refunded` may not count yet."""
-        return sum(r.amount for r in self.refunds if r.status in {"pending", "requires_action"})
-
-    @property
     def refundable(self) -> int:
         """What is left to refund, in minor units: captured, less refunded, for a succeeded charge only.
 

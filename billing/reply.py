@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from billing.decision import Decision
 from billing.plan import Receipt
 from billing.policy import Policy
 from billing.replies import FIELD, LINKS
-from billing.replies.claims import check
+from billing.replies.claims import check, untrue
 from billing.replies.facts import offered, reply_facts
 from billing.replies.rendering import render
 
-__all__ = ["Reply", "check", "draft", "fill_links", "final"]
+__all__ = ["Reply", "check", "draft", "fill_links", "final", "same_words", "untrue"]
 
-_SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*")
+_END = re.compile(r"[.!?…]\s+|[。！？]\s*")  # of a sentence, with the space behind it where the language has one
 _SESSION = re.compile(r"https?://billing\.stripe\.com/p/session/", re.IGNORECASE)
 _WEB = re.compile(r"https://[^\s<>\"{}]+\Z")
 
@@ -48,6 +49,11 @@ def final(facts: Mapping[str, Any], receipts: Sequence[Receipt], policy: Policy,
     return render(facts, tuple(receipts), offered(language or facts["language"], policy))[0]
 
 
+def same_words(one: str, other: str) -> bool:
+    """Whether two replies say the same: a form on its way changes line ends, and nobody edits by that."""
+    return one.split() == other.split()
+
+
 def fill_links(body: str, links: Mapping[str, str]) -> str:
     """Put the links in; a sentence whose link is missing goes away.
 
@@ -58,11 +64,16 @@ def fill_links(body: str, links: Mapping[str, str]) -> str:
     for line in body.split("\n"):
         wanted = {name for name in FIELD.findall(line) if name in LINKS}
         if wanted - usable.keys():
-            line = " ".join(s for s in _SENTENCE.split(line) if not _lacks(s, usable))
-            if not line.strip():
+            line = "".join(sentence for sentence in _sentences(line) if not _lacks(sentence, usable)).rstrip()
+            if not line:
                 continue
         lines.append(FIELD.sub(lambda found: usable.get(found[1], found[0]) if found[1] in LINKS else found[0], line))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _sentences(line: str) -> list[str]:
+    ends = [0, *(found.end() for found in _END.finditer(line)), len(line)]
+    return [line[start:end] for start, end in pairwise(ends)]
 
 
 def _lacks(sentence: str, usable: Mapping[str, str]) -> bool:

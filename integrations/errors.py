@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z_.-]{0,63}\Z|[A-Za-z][A-Za-z0-9]{0,11}(?:[_.-][A-Za-z0-9]{1,16}){0,6}\Z")
 _PERMISSION = re.compile(r"[A-Za-z][A-Za-z_]{0,60}(?:[:=][a-z]{1,10})?\Z")
@@ -167,9 +168,13 @@ class Garbled(OutsideError):
 
 
 class Moved(Garbled):
-    """A redirect. It is not followed, and where it pointed is not kept."""
+    """A redirect. It is not followed; `location` is where it pointed, as sent and never shown: check it before use."""
 
     kind = "redirected"
+
+    def __init__(self, *, location: str | None = None, **at: Any) -> None:
+        super().__init__(**at)
+        self.location = location
 
 
 class RateLimited(OutsideError):

@@ -7,17 +7,19 @@ GitHub has no idempotency key: after an unknown outcome look for the marker (`is
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import jwt
 from marshmallow import Schema, ValidationError
 
-from integrations.errors import NotFound, RateLimited, Refused, Unauthorized
+from integrations.errors import Garbled, Moved, NotFound, RateLimited, Refused, Unauthorized
 from integrations.github_schemas import (
     Issue,
     IssueComment,
@@ -43,6 +45,11 @@ _PAGE = 100
 _MOST_PAGES = 20
 _REPOSITORY = "/repos/{owner}/{repository}"
 _ISSUE = _REPOSITORY + "/issues/{number}"
+# What a redirect may point at; `/repositories/{id}` is GitHub's own way to name a repository whatever it is called.
+_PLACE = re.compile(
+    r"(?:/repositories/(?P<id>[0-9]{1,19})|/repos/(?P<owner>[A-Za-z0-9-]{1,39})/(?P<repository>[A-Za-z0-9._-]{1,100}))"
+    r"(?:/issues/(?P<number>[0-9]{1,19}))?"
+)
 T = TypeVar("T")
 
 
@@ -51,6 +58,14 @@ class AccessToken:
     """A personal token, fine-grained to the one repository."""
 
     token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The issues of a label as they are now; `etag` asks cheaply whether anything changed since."""
+
+    issues: tuple[Issue, ...]
+    etag: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +114,8 @@ class GitHubClient:
     """The issues and labels of one repository (`owner/name`). Thread-safe; writes are serial.
 
     Each method raises OutsideError: NotFound (404, 410), Moved (301: renamed or transferred), Forbidden with the
-    missing permission, RateLimited with the seconds to stay away.
+    missing permission, RateLimited with the seconds to stay away. `repository` and `issue` look once where a move
+    points, on the same host only, and their answer tells where the thing is now; writes never go anywhere else.
     """
 
     def __init__(
@@ -122,11 +138,25 @@ class GitHubClient:
 
     def repository(self) -> Repository:
         """The repository, and what may be done in it."""
-        return _one(self._send(Call(method="GET", path=_REPOSITORY, ids=self._ids)), _REPOSITORY_SCHEMA, Repository)
+        return _one(self._found(Call(method="GET", path=_REPOSITORY, ids=self._ids)), _REPOSITORY_SCHEMA, Repository)
 
     def issue(self, number: int) -> Issue:
         """One issue as it is now."""
-        return _one(self._send(self._call("GET", _ISSUE, number=number)), _ISSUE_SCHEMA, Issue)
+        return _one(self._found(self._call("GET", _ISSUE, number=number)), _ISSUE_SCHEMA, Issue)
+
+    def listing(self, label: str, *, etag: str = "") -> Listing | None:
+        """All issues with the label, the last changed first; None when nothing changed since `etag` (costs nothing)."""
+        query: dict[str, str | int] = {"labels": label, "state": "all", "sort": "updated", "direction": "desc"}
+        headers = {"If-None-Match": etag} if etag else {}
+        pages = self._pages(Call(method="GET", path=_REPOSITORY + "/issues", ids=self._ids, query=query), headers)
+        try:
+            replies = list(pages)
+        except Garbled as error:
+            if error.status == 304:
+                return None
+            raise
+        found = tuple(_loaded(reply, row, _ISSUE_SCHEMA, Issue) for reply in replies for row in reply.as_list())
+        return Listing(issues=tuple(one for one in found if not one.pull_request), etag=_etag(replies[0]))
 
     def issues_by_label(
         self, label: str, *, state: str = "all", creator: str | None = None, since: datetime | None = None
@@ -169,6 +199,21 @@ class GitHubClient:
         call = self._call("POST", _ISSUE + "/comments", {"body": body}, number=number)
         return _one(self._write(call, self._create_spacing), _COMMENT_SCHEMA, IssueComment)
 
+    def comments(self, number: int) -> tuple[IssueComment, ...]:
+        """The issue's comments, oldest first."""
+        call = self._call("GET", _ISSUE + "/comments", number=number)
+        rows = [(reply, row) for reply in self._pages(call) for row in reply.as_list()]
+        return tuple(_loaded(reply, row, _COMMENT_SCHEMA, IssueComment) for reply, row in rows)
+
+    def add_label(self, number: int, name: str) -> None:
+        """Puts a label on the issue beside the others."""
+        self._write(self._call("POST", _ISSUE + "/labels", {"labels": [name]}, number=number), self._write_spacing)
+
+    def remove_label(self, number: int, name: str) -> None:
+        """Takes the label off the issue; one that is not there is no fault."""
+        with contextlib.suppress(NotFound):
+            self._write(self._call("DELETE", _ISSUE + "/labels/{name}", number=number, name=name), self._write_spacing)
+
     def labels(self) -> tuple[Label, ...]:
         """All labels of the repository."""
         found: list[Label] = []
@@ -195,10 +240,21 @@ class GitHubClient:
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **ids: int | str) -> Call:
         return Call(method=method, path=path, ids={**self._ids, **ids}, body=body)
 
-    def _pages(self, call: Call) -> Iterator[Reply]:
-        """Counts pages itself and never follows an address out of an answer."""
+    def _found(self, call: Call) -> Reply:
+        """The answer, also where GitHub says that the thing is somewhere else by now: one look, on the same host."""
+        try:
+            return self._send(call)
+        except Moved as error:
+            there = _followed(call, self._door.base_url, error.location)
+            if there is None:
+                raise
+            return self._send(there)
+
+    def _pages(self, call: Call, first: Mapping[str, str] | None = None) -> Iterator[Reply]:
+        """Counts pages itself and never follows an address out of an answer. `first`: headers of the first page."""
         for page in range(1, _MOST_PAGES + 1):
-            reply = self._send(replace(call, query={**call.query, "per_page": _PAGE, "page": page}))
+            query = {**call.query, "per_page": _PAGE, "page": page}
+            reply = self._send(replace(call, query=query, headers=(first or {}) if page == 1 else {}))
             yield reply
             if len(reply.as_list()) < _PAGE:
                 return
@@ -268,6 +324,27 @@ def github_dialect(reply: Reply) -> Refusal:
         return replace(refusal, rate_limited=True, retry_after=_SECONDARY_PAUSE if pause is None else pause)
     wanted = (headers.get("X-Accepted-GitHub-Permissions") or "").partition(";")[0].partition(",")[0].strip()
     return replace(refusal, permission=wanted or None)
+
+
+def _followed(call: Call, base_url: str, location: str | None) -> Call | None:
+    """The same question to where `location` points; None unless that is the same kind of thing on the same host."""
+    try:
+        there, base = urlsplit(location or ""), urlsplit(base_url)
+        same = (there.scheme, there.netloc) == (base.scheme, base.netloc)
+    except ValueError:
+        return None
+    place = _PLACE.fullmatch(there.path.removeprefix(base.path)) if same and not there.query else None
+    if place is None or ("number" in call.ids) != (place["number"] is not None):
+        return None
+    ids = {name: value for name, value in place.groupdict().items() if value is not None}
+    path = "/repositories/{id}" if place["id"] else _REPOSITORY
+    return replace(call, path=path + ("/issues/{number}" if place["number"] else ""), ids=ids)
+
+
+def _etag(reply: Reply) -> str:
+    """The answer's ETag; empty for one that is no plain header value."""
+    etag = reply.headers.get("ETag") or ""
+    return etag if len(etag) <= 200 and etag.isascii() and etag.isprintable() else ""
 
 
 def _seconds_to_reset(epoch: str) -> float | None:

@@ -12,9 +12,14 @@ from marshmallow import EXCLUDE, Schema, fields, post_load, pre_load
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
-    """One issue. `state`: open or closed; `creator`: the login of who opened it (`name[bot]` for an App)."""
+    """One issue. `state`: open or closed; `creator`: the login of who opened it (`name[bot]` for an App).
+
+    `repository`: `owner/name` where it is now, empty when the answer does not tell; `assignee`: the first one's login.
+    """
 
     number: int
+    repository: str = ""
+    assignee: str | None = None
     id: int | None = None
     title: str = ""
     body: str = field(default="", repr=False)
@@ -35,6 +40,7 @@ class IssueComment:
 
     id: int
     html_url: str = ""
+    body: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +85,8 @@ class _Schema(Schema):
 class IssueSchema(_Schema):
     kind = Issue
     number = fields.Integer(strict=True, required=True)
+    repository = _text()
+    assignee = _text(None)
     id = fields.Integer(strict=True, load_default=None, allow_none=True)
     title = _text()
     body = _text()
@@ -99,9 +107,11 @@ class IssueSchema(_Schema):
             return raw
         labels = raw.get("labels") or ()
         names = (label.get("name") if isinstance(label, Mapping) else label for label in labels)
-        user = raw.get("user")
+        user, assignee, at = raw.get("user"), raw.get("assignee"), raw.get("repository_url")
         return {
             **raw,
+            "repository": "/".join(at.split("/")[-2:]) if isinstance(at, str) and "/repos/" in at else None,
+            "assignee": assignee.get("login") if isinstance(assignee, Mapping) else None,
             "labels": tuple(name for name in names if isinstance(name, str)),
             "creator": user.get("login") if isinstance(user, Mapping) else None,
             "pull_request": raw.get("pull_request") is not None,
@@ -112,6 +122,7 @@ class IssueCommentSchema(_Schema):
     kind = IssueComment
     id = fields.Integer(strict=True, required=True)
     html_url = _text()
+    body = _text()
 
 
 class LabelSchema(_Schema):

@@ -26,6 +26,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
+from integrations import correlation
 from integrations.errors import Garbled, Moved, OutsideError, RateLimited, Unreachable
 from integrations.limits import Congested, Gate, TokenBucket, Watch, Watchdog, resolve
 from integrations.replies import Call, Reply, checked_base_url, read_reply, retry_after
@@ -174,6 +175,7 @@ class CappedSession(requests.Session):
         self.trust_env = False
         self.verify = verify
         self.total_seconds, self.cap_bytes = total_seconds, cap_bytes
+        self.observer: tuple[str, Observer] | None = None  # a service's name and who wants to know of each exchange
         self.gate = gate or Gate(64)
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.headers.update({"User-Agent": "billing-desk", "Accept-Encoding": "gzip, deflate"})
@@ -185,12 +187,27 @@ class CappedSession(requests.Session):
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """Like the base class, with the whole body read. Raises only `requests` exceptions."""
-        ends = time.monotonic() + (_override.get() or self.total_seconds)
+        began = time.monotonic()
+        ends = began + (_override.get() or self.total_seconds)
+        if reference := correlation.reference():  # not X-Request-Id: some upstreams would take it for their own
+            kwargs["headers"] = {**(kwargs.get("headers") or {}), "X-Billing-Desk-Reference": reference}
+        status, failure = None, None
         try:
             with self.gate.passing(ends):
-                return self._exchange(_Exchange(ends), method, url, *args, **kwargs)
+                response = self._exchange(_Exchange(ends), method, url, *args, **kwargs)
+            status = response.status_code
+            return response
         except Congested as error:
+            failure = "Congested"
             raise NotSent("the queue did not clear in time") from error
+        except requests.exceptions.RequestException as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            if self.observer is not None:
+                service, observe = self.observer
+                seen = Observation(service, str(method), "", status, time.monotonic() - began, 1, failure)
+                _tell(observe, seen)
 
     def _exchange(self, exchange: _Exchange, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs.update(stream=True, allow_redirects=False, timeout=_clip(kwargs.get("timeout"), exchange.remaining()))
@@ -255,17 +272,23 @@ def capped_session(
     rate_per_second: float | None = None,
     burst: float | None = None,
     verify: bool | str = True,
+    observer: tuple[str, Observer] | None = None,
 ) -> CappedSession:
-    """A shared session for a client that brings its own door, such as `stripe.RequestsClient(session=…)`."""
+    """A shared session for a client that brings its own door, such as `stripe.RequestsClient(session=…)`.
+
+    `observer`: a service's name and who is told of each exchange, where no Door tells.
+    """
     bucket = TokenBucket(rate_per_second, burst or max(1.0, rate_per_second)) if rate_per_second else None
-    return CappedSession(
+    session = CappedSession(
         total_seconds=total_seconds, cap_bytes=cap_bytes, gate=Gate(concurrency, bucket), verify=verify
     )
+    session.observer = observer
+    return session
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One attempt, for metrics and logs. `path` is the template; `failure` the error's class name."""
+    """One attempt, for metrics and logs. `path`: the template, empty where unknown; `failure`: the error's name."""
 
     service: str
     method: str
@@ -277,6 +300,11 @@ class Observation:
 
 
 Observer = Callable[[Observation], None]
+
+
+def _tell(observer: Observer, seen: Observation) -> None:
+    with contextlib.suppress(Exception):  # a broken metric must not turn a paid refund into an error
+        observer(seen)
 
 
 class Door:
@@ -375,7 +403,8 @@ class Door:
             raise Unreachable(**at, timed_out=True) from error
         except RedirectRefused as error:
             code = error.response.status_code if error.response is not None else None
-            raise Moved(**at, status=code) from error
+            location = error.response.headers.get("Location") if error.response is not None else None
+            raise Moved(**at, status=code, location=location) from error
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
             raise Garbled(**at, retryable=not isinstance(error, ResponseTooLarge)) from error
         except requests.exceptions.RequestException as error:
@@ -384,8 +413,7 @@ class Door:
     def _observe(self, call: Call, status: int | None, seconds: float, attempt: int, failure: str | None) -> None:
         if self._observer is None:
             return
-        with contextlib.suppress(Exception):  # a broken metric must not turn a paid refund into an error
-            self._observer(Observation(self.service, call.method, call.path, status, seconds, attempt, failure))
+        _tell(self._observer, Observation(self.service, call.method, call.path, status, seconds, attempt, failure))
 
 
 def _pause(error: OutsideError, attempt: int) -> float:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient
+from dbos import DBOS, DBOSClient, EnqueueOptions
 from dbos._serialization import Serializer  # the base class; only the import is private
 
 from integrations.slots import Slot, SlotLost
@@ -26,7 +26,7 @@ from integrations.slots import Slot, SlotLost
 log = logging.getLogger(__name__)
 Handler = Callable[[str], float | None]
 # Runs at once in one worker. Few: they share one interpreter, and runs that all crawl are all lost in a crash.
-PLACES: Mapping[str, int] = {"enrich": 4, "apply": 16, "gap": 2, "tidy": 1}
+PLACES: Mapping[str, int] = {"enrich": 4, "apply": 16, "follow": 2, "gap": 2, "tidy": 1}
 VERSION = "jobs-1"  # changes only with the shape of run_job; a drain is due then
 RETRY_SECONDS = 5.0
 LONGEST_NAP = 2.0  # seconds a run may sleep in its place; after that it goes on as a new run
@@ -36,12 +36,16 @@ POLL_SECONDS = 0.1  # an agent waits for it; idle it costs 2 % of a core more th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """`key` names the job for ever: the same key is the same job. Jobs of one `partition` run one after another."""
+    """`key` names the job for ever: the same key is the same job. Jobs of one `partition` run one after another.
+
+    `after`: seconds before it may start.
+    """
 
     queue: str
     key: str
     argument: str
     partition: str
+    after: float = 0.0
 
 
 class _JsonSerializer(Serializer):
@@ -75,19 +79,16 @@ class Queue:
 
     def put(self, connection: sa.Connection, job: Job) -> None:
         """Enqueue within the open transaction: it runs if and only if the transaction commits."""
-        self._client.enqueue_in_transaction(
-            connection,
-            {
-                "queue_name": job.queue,
-                "workflow_name": "run_job",
-                "workflow_id": job.key,
-                "queue_partition_key": job.partition,
-                "app_version": VERSION,
-            },
-            job.queue,
-            job.argument,
-            job.partition,
-        )
+        options: EnqueueOptions = {
+            "queue_name": job.queue,
+            "workflow_name": "run_job",
+            "workflow_id": job.key,
+            "queue_partition_key": job.partition,
+            "app_version": VERSION,
+        }
+        if job.after:
+            options["delay_seconds"] = job.after
+        self._client.enqueue_in_transaction(connection, options, job.queue, job.argument, job.partition)
 
 
 class Worker:
@@ -110,6 +111,7 @@ class Worker:
 
     def start(self) -> None:
         name = self._slot.claim()
+        _RUNNER[0] = f"{name}/{self._slot.born}"
         _launch(self._engine, self._url, executor=name)
         threading.Thread(target=self._watch, name="slot-watch", daemon=True).start()
 
@@ -185,6 +187,12 @@ def unfinished() -> int:
 
 
 _HANDLERS: dict[str, Handler] = {}
+_RUNNER = [f"none/{os.getpid()}-{time.time_ns()}"]
+
+
+def runner() -> str:
+    """This process's worker as `slot/birth`: whoever holds the same slot later knows that this one is gone."""
+    return _RUNNER[0]
 
 
 @DBOS.step(name="turn")

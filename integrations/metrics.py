@@ -7,6 +7,7 @@ codes only: never an id, an address or a text from outside.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from bisect import bisect_left
@@ -21,6 +22,7 @@ from integrations.http import Observation
 from integrations.store.approvals import ENDED
 from integrations.store.tables import action, approval, audit, card, correction, gap, gap_ticket
 
+log = logging.getLogger(__name__)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "billing_desk_"
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -129,9 +131,11 @@ record = PROCESS.record  # what other modules call
 
 
 def observed(observation: Observation) -> None:
-    """For `Door(observer=…)`: how long an attempt took, and its status or the failure's name."""
+    """For `observer=…`: how long an attempt took, and its status or the failure's name; one log line for each."""
     status = str(observation.status or observation.failure or "none")
     record("upstream_seconds", observation.seconds, service=observation.service, status=status)
+    told = {"service": observation.service, "method": observation.method, "path": observation.path, "status": status}
+    log.info("upstream_answered", extra=told | {"seconds": round(observation.seconds, 4)})
 
 
 def timed(name: str, call: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -213,7 +217,7 @@ def stored(connection: sa.Connection, now: datetime) -> list[Sample]:
         for *labels, value in sorted(map(tuple, connection.execute(statement)), key=repr)
     ]
     samples += [Sample("issues_total", (("action", what),), count) for what, count in _issues(connection)]
-    return [*samples, Sample("oldest_job_seconds", (), _oldest(connection, now))]
+    return [*samples, Sample("oldest_job_seconds", (), oldest_job_seconds(connection, now))]
 
 
 def _issues(connection: sa.Connection) -> list[tuple[str, int]]:
@@ -234,7 +238,7 @@ def _issues(connection: sa.Connection) -> list[tuple[str, int]]:
     ]
 
 
-def _oldest(connection: sa.Connection, now: datetime) -> float:
+def oldest_job_seconds(connection: sa.Connection, now: datetime) -> float:
     """Seconds since the oldest reading, run or issue that nobody has to wait for a person for."""
     unread = sa.or_(card.c.state == "enriching", card.c.requested_at > card.c.updated_at)
     issue = sa.and_(action.c.kind == "file_issue", action.c.state.in_(("sending", "unknown")))

@@ -25,6 +25,7 @@ DEFAULT_DATABASE_URL = "sqlite:///billing-desk.db"
 _LEVELS = ("debug", "info", "warning", "error")
 NAMES = (
     "DATABASE_URL", "BILLING_DESK_SECRET_KEY", "BILLING_DESK_POLICY", "BILLING_DESK_PUBLIC_URL",
+    "BILLING_DESK_METRICS_TOKEN", "BILLING_DESK_AUDIT_HEADS",
     "ZENDESK_SUBDOMAIN", "ZENDESK_API_BASE", "ZENDESK_OAUTH_CLIENT_ID", "ZENDESK_OAUTH_CLIENT_SECRET",
     "ZENDESK_EMAIL", "ZENDESK_API_TOKEN", "ZENDESK_WEBHOOK_SECRET", "ZENDESK_APP_ID", "ZENDESK_INSTALLATION_ID",
     "ZENDESK_APP_PUBLIC_KEY", "STRIPE_READ_KEY", "STRIPE_WRITE_KEY", "STRIPE_API_BASE", "STRIPE_ALLOW_SECRET_KEY",
@@ -45,6 +46,8 @@ class Settings:
     secret_keys: tuple[str, ...] = ()  # the first signs, all verify
     policy_path: str = ""
     public_url: str = ""
+    metrics_token: str = ""
+    audit_heads_path: str = ""  # one line a day: where the audit chain ends
     zendesk_subdomain: str = ""
     zendesk_api_base: str = ""
     zendesk_oauth_client_id: str = ""
@@ -111,6 +114,8 @@ def read_settings(environment: Mapping[str, str] | None = None, *, dotenv: Path 
         secret_keys=_secret_keys(read["BILLING_DESK_SECRET_KEY"]),
         policy_path=read["BILLING_DESK_POLICY"],
         public_url=_url(read, "BILLING_DESK_PUBLIC_URL").rstrip("/"),
+        metrics_token=_long(read, "BILLING_DESK_METRICS_TOKEN"),
+        audit_heads_path=read["BILLING_DESK_AUDIT_HEADS"],
         zendesk_subdomain=_matching(read, "ZENDESK_SUBDOMAIN", _SUBDOMAIN, "the part before .zendesk.com, like acme"),
         zendesk_api_base=_url(read, "ZENDESK_API_BASE"),
         zendesk_oauth_client_id=read["ZENDESK_OAUTH_CLIENT_ID"],
@@ -208,6 +213,12 @@ def _secret_keys(value: str) -> tuple[str, ...]:
     if any(len(key) < 16 for key in keys):
         raise SettingsError("BILLING_DESK_SECRET_KEY is too short: use at least 16 random characters for each key.")
     return keys
+
+
+def _long(read: Mapping[str, str], name: str) -> str:
+    if read[name] and len(read[name]) < 16:
+        raise SettingsError(f"{name} is too short: use at least 16 random characters.")
+    return read[name]
 
 
 def _several(value: str) -> tuple[str, ...]:

@@ -114,6 +114,34 @@ class Slot:
         )
 
 
+def folder(url: str) -> Path:
+    """Where the locks of live workers are: beside the database. With PostgreSQL they need no folder."""
+    path = Path(url.removeprefix("sqlite:///"))
+    return path.with_name(path.name + ".slots") if url.startswith("sqlite") else Path(".")
+
+
+def live(url: str) -> int:
+    """How many workers hold a slot now. Raises psycopg.Error, OSError."""
+    if not url.startswith("sqlite"):
+        statement = (
+            "select count(*) from pg_locks where locktype = 'advisory' and granted and classid = %s"
+            " and database = (select oid from pg_database where datname = current_database())"
+        )
+        with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+            row = connection.execute(statement, (_SPACE,)).fetchone()
+        return int(str(row[0])) if row else 0
+    return sum(_held(path) for path in folder(url).glob("slot-*.lock"))
+
+
+def _held(path: Path) -> bool:
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def _lock(connection: psycopg.Connection[tuple[object, ...]], name: str) -> bool:
     number = zlib.crc32(f"billing-desk:{name}".encode()) - 2**31
     row = connection.execute("select pg_try_advisory_lock(%s, %s)", (_SPACE, number)).fetchone()

@@ -8,31 +8,34 @@ Failure codes and rules: https://docs.stripe.com/api, and the situations table o
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextvars import ContextVar
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, assert_never
-
-import stripe
 
 from billing import plan
 from billing.money import Money
 from billing.plan import Receipt, Step
-from integrations.errors import Garbled, OutsideError, Refused, Unreachable
-from integrations.http import CappedSession, capped_session, within
-from integrations.stripe_calls import open_client, translated
+from integrations.errors import OutsideError, Refused
+from integrations.http import CappedSession, Observer, capped_session
+from integrations.stripe_finding import find
+from integrations.stripe_restoring import Before, before_of, find_put_back, put_back
+from integrations.stripe_wire import (
+    ENDED,
+    MARK,
+    No,
+    StripeWire,
+    Written,
+    done,
+    failed,
+    ours,
+    receipt,
+    status_of,
+    whole,
+    written,
+)
 
 TOTAL_SECONDS = 30.0
-_MARK = "billing_desk_action"
-ENDED = frozenset({"canceled", "incomplete_expired"})
-_Written = tuple[str, str | None]  # the object Stripe gave, and its status
-_ends: ContextVar[float] = ContextVar("ends")  # of the step in hand, monotonic seconds
-
-
-class _No(Exception):
-    """A precondition does not hold any more: nothing was sent. The text is the reason code."""
+Remember = Callable[[Before], None]
 
 
 class StripeExecutor:
@@ -41,43 +44,64 @@ class StripeExecutor:
     A call takes no longer than the session's `total_seconds`, whatever it asks on the way.
     """
 
-    def __init__(self, key: str, base: str, *, session: CappedSession | None = None, per_second: int = 10) -> None:
+    def __init__(
+        self, key: str, base: str, *, session: CappedSession | None = None, per_second: int = 10,
+        observer: Observer | None = None,
+    ) -> None:  # fmt: skip
         session = session or capped_session(
-            total_seconds=TOTAL_SECONDS, concurrency=6, rate_per_second=per_second, burst=per_second
-        )
-        self._seconds = session.total_seconds
-        self._stripe = open_client(key, base, session).v1
+            total_seconds=TOTAL_SECONDS, concurrency=6, rate_per_second=per_second, burst=per_second,
+            observer=("stripe", observer) if observer else None,
+        )  # fmt: skip
+        self._wire = StripeWire(key, base, session)
+        self._v1 = self._wire.v1
 
-    def perform(self, step: Step, *, step_id: str, action: str, ticket: int | None, key: str) -> Receipt:
-        """Do the step once. Never raises for what the outside does; the receipt tells."""
-        marks = {_MARK: action} | ({"zendesk_ticket": str(ticket)} if ticket is not None else {})
-        try:
-            with self._bounded():
-                written = self._write(step, marks, {"idempotency_key": key})
-        except _No as no:
-            return _receipt(step_id, "refused", reason=str(no))
-        except OutsideError as error:
-            return _failed(step_id, error)
-        identifier, status = written
-        return _receipt(step_id, "done", identifier, status)
+    def perform(
+        self, step: Step, *, step_id: str, action: str, ticket: int | None, key: str, remember: Remember | None = None
+    ) -> Receipt:  # fmt: skip
+        """Do the step once. Never raises for what the outside does; the receipt tells.
+
+        `remember` gets the state before, of a step that can be taken back, before the write leaves. Only the first
+        call's is true: a replay finds what the first call left.
+        """
+        return _told(step_id, step, lambda: self._bounded_write(step, _marks(action, ticket), key, remember))
+
+    def _bounded_write(self, step: Step, marks: dict[str, str], key: str, remember: Remember | None) -> Written:
+        with self._wire.bounded():
+            return self._write(step, marks, {"idempotency_key": key}, remember or (lambda _: None))
 
     def look(self, step: Step, *, step_id: str, action: str) -> Receipt | None:
         """The receipt of an earlier write of this very action; None when Stripe shows none. Raises OutsideError."""
-        with self._bounded():
-            found = self._found(step, action)
-        return _receipt(step_id, "done", *found) if found else None
+        with self._wire.bounded():
+            found = find(self._wire, step, action)
+        return done(step_id, found, refund=isinstance(step, plan.RefundCharge)) if found else None
 
-    @contextlib.contextmanager
-    def _bounded(self) -> Iterator[None]:
-        token = _ends.set(time.monotonic() + self._seconds)
-        try:
-            yield
-        finally:
-            _ends.reset(token)
+    def put_back(
+        self, step: Step, before: Before, *, step_id: str, action: str, ticket: int | None, key: str, now: datetime
+    ) -> Receipt:  # fmt: skip
+        """Restore what the step found. Refused: not_reversible, changed_since, date_passed or Stripe's own code."""
+
+        def write() -> Written:
+            with self._wire.bounded():
+                return put_back(self._wire, step, before, _marks(action, ticket), {"idempotency_key": key}, now)
+
+        return _told(step_id, step, write)
+
+    def look_put_back(self, step: Step, *, step_id: str, action: str) -> Receipt | None:
+        """The receipt of an earlier `put_back` of this action; None when Stripe shows none. Raises OutsideError."""
+        with self._wire.bounded():
+            found = find_put_back(self._wire, step, action)
+        return done(step_id, found) if found else None
+
+    def refund_status(self, refund: str) -> tuple[str | None, str | None]:
+        """A refund's status as Stripe has it now, and its failure reason. Raises OutsideError."""
+        with self._wire.bounded():
+            found = self._wire.call("GET", "/v1/refunds/{id}", self._v1.refunds.retrieve, refund)
+        reason = getattr(found, "failure_reason", None)
+        return status_of(found), reason if isinstance(reason, str) else None
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
-    def _write(self, step: Step, marks: dict[str, str], options: dict[str, Any]) -> _Written:
+    def _write(self, step: Step, marks: dict[str, str], options: dict[str, Any], remember: Remember) -> Written:
         match step:
             case (
                 plan.SendPortalLogin() | plan.SendInvoiceLink() | plan.SendInvoiceCopy() | plan.SendCheckoutLink()
@@ -91,7 +115,7 @@ class StripeExecutor:
                 plan.ScheduleCancellation() | plan.UndoCancellation() | plan.PauseCollection()
                 | plan.ResumeCollection() | plan.ChangeQuantity() | plan.ChangePlan()
             ):  # fmt: skip
-                return self._update_subscription(step, marks, options)
+                return self._update_subscription(step, marks, options, remember)
             case plan.CancelSubscription():
                 return self._cancel(step)
             case plan.ResumeSubscription():
@@ -110,7 +134,7 @@ class StripeExecutor:
                 plan.HoldInvoice() | plan.ResendInvoice() | plan.PayInvoice() | plan.MarkInvoicePaid()
                 | plan.VoidInvoice() | plan.MarkUncollectible()
             ):  # fmt: skip
-                return self._invoice(step, marks, options)
+                return self._invoice(step, marks, options, remember)
             case plan.CancelPaymentIntent():
                 return self._cancel_intent(step, options)
             case plan.ExpireCheckoutSession():
@@ -118,7 +142,7 @@ class StripeExecutor:
             case _:
                 assert_never(step)
 
-    def _portal_session(self, step: plan.CreatePortalSession, options: dict[str, Any]) -> _Written:
+    def _portal_session(self, step: plan.CreatePortalSession, options: dict[str, Any]) -> Written:
         params: dict[str, Any] = {"customer": step.customer, "after_expiration": {"type": "customer_login"}}
         if step.flow:
             flow: dict[str, Any] = {"type": step.flow}
@@ -127,85 +151,92 @@ class StripeExecutor:
             params["flow_data"] = flow
         # The link in the answer lets its holder in: it is not kept.
         path = "/v1/billing_portal/sessions"
-        return self._one("POST", path, self._stripe.billing_portal.sessions.create, params, options)
+        return self._wire.one("POST", path, self._v1.billing_portal.sessions.create, params, options)
 
-    def _update_subscription(self, step: Any, marks: dict[str, str], options: dict[str, Any]) -> _Written:
-        current = self._subscription(step.subscription)
-        if _status(current) in ENDED:
-            raise _No("already_canceled")
+    def _update_subscription(
+        self, step: Any, marks: dict[str, str], options: dict[str, Any], remember: Remember
+    ) -> Written:  # fmt: skip
+        current = self._wire.subscription(step.subscription)
+        if status_of(current) in ENDED:
+            raise No("already_canceled")
         if getattr(current, "schedule", None):
-            raise _No("schedule_managed")
+            raise No("schedule_managed")
         stops = getattr(current, "cancel_at_period_end", None) is True
-        if isinstance(step, plan.ScheduleCancellation) and stops and not _ours([current], marks[_MARK]):
-            raise _No("already_scheduled")  # undoing ours would take back what somebody else decided
+        if isinstance(step, plan.ScheduleCancellation) and stops and not ours([current], marks[MARK]):
+            raise No("already_scheduled")  # undoing ours would take back what somebody else decided
+        _note(step, current, remember)
         params: dict[str, Any] = {"metadata": marks, **_subscription_change(step)}
         path = "/v1/subscriptions/{id}"
-        return self._one("POST", path, self._stripe.subscriptions.update, step.subscription, params, options)
+        return self._wire.one("POST", path, self._v1.subscriptions.update, step.subscription, params, options)
 
-    def _cancel(self, step: plan.CancelSubscription) -> _Written:
+    def _cancel(self, step: plan.CancelSubscription) -> Written:
         # A DELETE knows no idempotency key: what counts is the state, so an ended subscription is a success.
-        current = self._subscription(step.subscription)
-        if _status(current) in ENDED:
-            return _written(current)
+        current = self._wire.subscription(step.subscription)
+        if status_of(current) in ENDED:
+            return written(current)
         params: dict[str, Any] = {"invoice_now": False, "prorate": False}
         path = "/v1/subscriptions/{id}"
         try:
-            return self._one("DELETE", path, self._stripe.subscriptions.cancel, step.subscription, params, {})
+            return self._wire.one("DELETE", path, self._v1.subscriptions.cancel, step.subscription, params, {})
         except Refused as error:
-            current = self._subscription(step.subscription)
-            if _status(current) not in ENDED:
+            current = self._wire.subscription(step.subscription)
+            if status_of(current) not in ENDED:
                 raise error from None
-            return _written(current)
+            return written(current)
 
-    def _resume(self, step: plan.ResumeSubscription, options: dict[str, Any]) -> _Written:
+    def _resume(self, step: plan.ResumeSubscription, options: dict[str, Any]) -> Written:
         params: dict[str, Any] = {
             "billing_cycle_anchor": {"type": "unchanged"}, "payment_behavior": "resume_on_payment_success",
         }  # fmt: skip
         path = "/v1/subscriptions/{id}/resume"
-        return self._one("POST", path, self._stripe.subscriptions.resume, step.subscription, params, options)
+        return self._wire.one("POST", path, self._v1.subscriptions.resume, step.subscription, params, options)
 
-    def _release(self, step: plan.ReleaseSchedule, options: dict[str, Any]) -> _Written:
+    def _release(self, step: plan.ReleaseSchedule, options: dict[str, Any]) -> Written:
         params = {"preserve_cancel_date": True}
         path = "/v1/subscription_schedules/{id}/release"
-        return self._one("POST", path, self._stripe.subscription_schedules.release, step.schedule, params, options)
+        return self._wire.one("POST", path, self._v1.subscription_schedules.release, step.schedule, params, options)
 
-    def _refund(self, step: plan.RefundCharge, marks: dict[str, str], options: dict[str, Any]) -> _Written:
-        charge = self._call("GET", "/v1/charges/{id}", self._stripe.charges.retrieve, step.charge)
+    def _refund(self, step: plan.RefundCharge, marks: dict[str, str], options: dict[str, Any]) -> Written:
+        charge = self._wire.charge(step.charge)
         _check_currency(charge, step.amount)
         params = {
             "charge": step.charge, "amount": step.amount.amount, "reason": step.reason, "metadata": marks,
         }  # fmt: skip
         try:
-            return self._one("POST", "/v1/refunds", self._stripe.refunds.create, params, options)
+            return self._wire.one("POST", "/v1/refunds", self._v1.refunds.create, params, options)
         except Refused as error:
             # Stripe has no code for this; asked only now, because after a lost answer the rest is smaller by our own.
-            left = _whole(charge, "amount_captured") - _whole(charge, "amount_refunded")
+            left = whole(charge, "amount_captured") - whole(charge, "amount_refunded")
             if error.status == 400 and error.code is None and step.amount.amount > left:
-                raise _No("amount_too_large") from None
+                raise No("amount_too_large") from None
             raise
 
-    def _credit_note(self, step: plan.CreateCreditNote, marks: dict[str, str], options: dict[str, Any]) -> _Written:
-        _check_currency(self._read_invoice(step.invoice), step.amount)
+    def _credit_note(self, step: plan.CreateCreditNote, marks: dict[str, str], options: dict[str, Any]) -> Written:
+        _check_currency(self._wire.invoice(step.invoice), step.amount)
         params: dict[str, Any] = {
             "invoice": step.invoice, "amount": step.amount.amount, "reason": step.reason, "metadata": marks,
             "email_type": "none",
         }  # fmt: skip
         if step.settle != "open":
             params["refund_amount" if step.settle == "refund" else "credit_amount"] = step.amount.amount
-        return self._one("POST", "/v1/credit_notes", self._stripe.credit_notes.create, params, options)
+        return self._wire.one("POST", "/v1/credit_notes", self._v1.credit_notes.create, params, options)
 
-    def _balance(self, customer: str, amount: Money, marks: dict[str, str], options: dict[str, Any]) -> _Written:
+    def _balance(self, customer: str, amount: Money, marks: dict[str, str], options: dict[str, Any]) -> Written:
         params = {"amount": amount.amount, "currency": amount.currency, "metadata": marks}
         path = "/v1/customers/{id}/balance_transactions"
-        create = self._stripe.customers.balance_transactions.create
-        return self._one("POST", path, create, customer, params, options)
+        create = self._v1.customers.balance_transactions.create
+        return self._wire.one("POST", path, create, customer, params, options)
 
-    def _invoice(self, step: Any, marks: dict[str, str], options: dict[str, Any]) -> _Written:
-        invoices = self._stripe.invoices
+    def _invoice(self, step: Any, marks: dict[str, str], options: dict[str, Any], remember: Remember) -> Written:
+        invoices = self._v1.invoices
         call: Callable[..., Any]
         params: dict[str, Any] = {}
         match step:
             case plan.HoldInvoice():
+                current = self._wire.invoice(step.invoice)
+                if status_of(current) not in {"draft", "open"}:
+                    raise No("invoice_not_open")
+                _note(step, current, remember)
                 call, params, name = invoices.update, {"auto_advance": False, "metadata": marks}, ""
             case plan.ResendInvoice():
                 call, name = invoices.send_invoice, "/send"
@@ -220,130 +251,26 @@ class StripeExecutor:
                 call, name = invoices.void_invoice, "/void"
             case _:
                 call, name = invoices.mark_uncollectible, "/mark_uncollectible"
-        return self._one("POST", "/v1/invoices/{id}" + name, call, step.invoice, params, options)
+        return self._wire.one("POST", "/v1/invoices/{id}" + name, call, step.invoice, params, options)
 
     def _check_due(self, step: plan.PayInvoice) -> None:
-        invoice = self._read_invoice(step.invoice)
-        status = _status(invoice)
+        invoice = self._wire.invoice(step.invoice)
+        status = status_of(invoice)
         if status == "paid":
             return  # perhaps by us, with the answer lost: the key gets that answer, any other key Stripe's no
         if status != "open":
-            raise _No("invoice_not_open")
+            raise No("invoice_not_open")
         _check_currency(invoice, step.amount)
-        if _whole(invoice, "amount_remaining") != step.amount.amount:
-            raise _No("amount_changed")
+        if whole(invoice, "amount_remaining") != step.amount.amount:
+            raise No("amount_changed")
 
-    def _cancel_intent(self, step: plan.CancelPaymentIntent, options: dict[str, Any]) -> _Written:
-        path, intent = "/v1/payment_intents/{id}/cancel", self._intent(step)
-        return self._one("POST", path, self._stripe.payment_intents.cancel, intent, {}, options)
+    def _cancel_intent(self, step: plan.CancelPaymentIntent, options: dict[str, Any]) -> Written:
+        path, intent = "/v1/payment_intents/{id}/cancel", self._wire.intent(step.payment_intent)
+        return self._wire.one("POST", path, self._v1.payment_intents.cancel, intent, {}, options)
 
-    def _intent(self, step: plan.CancelPaymentIntent) -> str:
-        """The payment intent's id; a plan may name its charge."""
-        if not step.payment_intent.startswith(("ch_", "py_")):
-            return step.payment_intent
-        charge = self._call("GET", "/v1/charges/{id}", self._stripe.charges.retrieve, step.payment_intent)
-        intent = getattr(charge, "payment_intent", None)
-        if not isinstance(intent, str):
-            raise _No("no_payment_intent")
-        return intent
-
-    def _expire(self, step: plan.ExpireCheckoutSession, options: dict[str, Any]) -> _Written:
+    def _expire(self, step: plan.ExpireCheckoutSession, options: dict[str, Any]) -> Written:
         path = "/v1/checkout/sessions/{id}/expire"
-        return self._one("POST", path, self._stripe.checkout.sessions.expire, step.checkout_session, {}, options)
-
-    # --- looking ----------------------------------------------------------------------------------------------------
-
-    def _found(self, step: Step, action: str) -> _Written | None:
-        match step:
-            case plan.RefundCharge():
-                params = {"charge": step.charge, "limit": 100}
-                return _ours(self._list("/v1/refunds", self._stripe.refunds.list, params), action)
-            case plan.CreateCreditNote():
-                params = {"invoice": step.invoice, "limit": 100}
-                return _ours(self._list("/v1/credit_notes", self._stripe.credit_notes.list, params), action)
-            case plan.GrantBalanceCredit() | plan.ReverseBalanceCredit():
-                path = "/v1/customers/{id}/balance_transactions"
-                entries = self._stripe.customers.balance_transactions.list
-                return _ours(self._list(path, entries, step.customer, {"limit": 100}), action)
-            case (
-                plan.ScheduleCancellation() | plan.UndoCancellation() | plan.PauseCollection()
-                | plan.ResumeCollection() | plan.ChangeQuantity() | plan.ChangePlan()
-            ):  # fmt: skip
-                return _ours([self._subscription(step.subscription)], action)
-            case plan.HoldInvoice():
-                return _ours([self._read_invoice(step.invoice)], action)
-            case _:
-                return self._found_by_state(step)
-
-    def _found_by_state(self, step: Step) -> _Written | None:
-        """For objects that take no metadata: done when the object is where this step takes it."""
-        match step:
-            case plan.CancelSubscription():
-                return _when(self._subscription(step.subscription), ENDED)
-            case plan.ResumeSubscription():
-                return _when(self._subscription(step.subscription), {"active", "trialing"})
-            case plan.PayInvoice() | plan.MarkInvoicePaid() | plan.VoidInvoice() | plan.MarkUncollectible():
-                return _when(self._read_invoice(step.invoice), {_INVOICE_AFTER[step.kind]})
-            case plan.CancelPaymentIntent():
-                with contextlib.suppress(_No):
-                    intent, intents = self._intent(step), self._stripe.payment_intents
-                    return _when(self._call("GET", "/v1/payment_intents/{id}", intents.retrieve, intent), {"canceled"})
-                return None
-            case plan.ExpireCheckoutSession():
-                path, sessions = "/v1/checkout/sessions/{id}", self._stripe.checkout.sessions
-                return _when(self._call("GET", path, sessions.retrieve, step.checkout_session), {"expired"})
-            case plan.ReleaseSchedule():
-                path, schedules = "/v1/subscription_schedules/{id}", self._stripe.subscription_schedules
-                return _when(self._call("GET", path, schedules.retrieve, step.schedule), {"released"})
-            case _:
-                return None  # nothing at Stripe tells: the replay with the same key does
-
-    # --- one request --------------------------------------------------------------------------------------------------
-
-    def _subscription(self, identifier: str) -> stripe.StripeObject:
-        return self._call("GET", "/v1/subscriptions/{id}", self._stripe.subscriptions.retrieve, identifier)
-
-    def _read_invoice(self, identifier: str) -> stripe.StripeObject:
-        return self._call("GET", "/v1/invoices/{id}", self._stripe.invoices.retrieve, identifier)
-
-    def _one(self, method: str, path: str, call: Callable[..., Any], *args: Any) -> _Written:
-        return _written(self._call(method, path, call, *args))
-
-    def _call(self, method: str, path: str, call: Callable[..., Any], *args: Any) -> stripe.StripeObject:
-        """The object that Stripe answers with. Raises OutsideError, Garbled for an answer without an id."""
-        answer = _asked(method, path, call, *args)
-        if not isinstance(answer, stripe.StripeObject) or not isinstance(getattr(answer, "id", None), str):
-            raise Garbled(service="stripe", method=method, path=path, status=200)
-        return answer
-
-    def _list(self, path: str, call: Callable[..., Any], *args: Any) -> list[Any]:
-        found = getattr(_asked("GET", path, call, *args), "data", None)
-        if not isinstance(found, list):
-            raise Garbled(service="stripe", method="GET", path=path, status=200)
-        return found
-
-
-def _asked(method: str, path: str, call: Callable[..., Any], *args: Any) -> object:
-    left = _ends.get() - time.monotonic()
-    if left <= 0:
-        raise Unreachable(service="stripe", method=method, path=path, sent=False, timed_out=True)
-    with within(left), translated(method, path):
-        return call(*args)
-
-
-def _failed(step_id: str, error: OutsideError) -> Receipt:
-    """Refused only for a definite no. A 409 is none: the same key may be under way, and a replay is harmless."""
-    if isinstance(error, Refused) and error.status != 409 and error.code != "idempotency_error":
-        reason = error.code or _REFUSED.get(error.status or 0) or f"stripe_{error.status}"
-        return _receipt(step_id, "refused", reason=reason)
-    code = error.code if isinstance(error, Refused) else None
-    return _receipt(step_id, "unknown", reason=code or error.kind.replace(" ", "_"))
-
-
-_REFUSED: Mapping[int, str] = {401: "unauthorized", 403: "not_permitted", 404: "not_found"}
-_INVOICE_AFTER: Mapping[str, str] = {
-    "pay_invoice": "paid", "mark_invoice_paid": "paid", "void_invoice": "void", "mark_uncollectible": "uncollectible",
-}  # fmt: skip
+        return self._wire.one("POST", path, self._v1.checkout.sessions.expire, step.checkout_session, {}, options)
 
 
 def _subscription_change(step: Any) -> dict[str, Any]:
@@ -364,38 +291,26 @@ def _subscription_change(step: Any) -> dict[str, Any]:
             return {"items": items, "proration_behavior": step.proration_behavior}
 
 
-def _ours(found: list[Any], action: str) -> _Written | None:
-    for one in found:
-        if getattr(getattr(one, "metadata", None), _MARK, None) == action:
-            return _written(one)
-    return None
+def _marks(action: str, ticket: int | None) -> dict[str, str]:
+    return {MARK: action} | ({"zendesk_ticket": str(ticket)} if ticket is not None else {})
 
 
-def _written(one: Any) -> _Written:
-    return str(one.id), _status(one)
+def _told(step_id: str, step: Step, write: Callable[[], Written]) -> Receipt:
+    """What became of a write: done, refused or unknown."""
+    try:
+        return done(step_id, write(), refund=isinstance(step, plan.RefundCharge))
+    except No as no:
+        return receipt(step_id, "refused", reason=str(no))
+    except OutsideError as error:
+        return failed(step_id, error)
 
 
-def _when(one: stripe.StripeObject, statuses: Collection[str]) -> _Written | None:
-    return _written(one) if _status(one) in statuses else None
+def _note(step: Step, current: Any, remember: Remember) -> None:
+    before = before_of(step, current)
+    if before is not None:
+        remember(before)
 
 
-def _status(one: Any) -> str | None:
-    status = getattr(one, "status", None)
-    return status if isinstance(status, str) else None
-
-
-def _whole(one: stripe.StripeObject, name: str) -> int:
-    value = getattr(one, name, None)
-    return value if isinstance(value, int) else 0
-
-
-def _check_currency(one: stripe.StripeObject, amount: Money) -> None:
+def _check_currency(one: Any, amount: Money) -> None:
     if getattr(one, "currency", None) != amount.currency:
-        raise _No("currency_differs")
-
-
-def _receipt(
-    step_id: str, outcome: str, identifier: str | None = None, status: str | None = None, reason: str | None = None
-) -> Receipt:
-    at = datetime.now(UTC) if outcome == "done" else None
-    return Receipt(step_id=step_id, outcome=outcome, object=identifier or None, status=status, at=at, reason=reason)
+        raise No("currency_differs")

@@ -17,9 +17,9 @@ from urllib.parse import quote
 from billing.evidence import IdentifierKind, TicketEvidence
 from billing.identity import same_address
 from billing.records import Customer
-from billing.snapshot import Hint
+from billing.snapshot import Hint, Why
 from integrations import stripe_schemas as schemas
-from integrations.errors import NotFound, OutsideError, Refused
+from integrations.errors import Garbled, NotFound, OutsideError, Refused
 from integrations.stripe_calls import OTHER_MODE
 from integrations.stripe_fields import dig, reference, text
 from integrations.stripe_requests import Budget, Lists, Query, StripeRequests, loaded, outcome, why_of
@@ -110,7 +110,10 @@ class Finder:
 
     def _of_address(self, email: str, ends: float) -> list[Customer]:
         query = Query(part="customers", path="/v1/customers", params={"email": email}, load=schemas.CUSTOMER.load)
-        return list(self._requests.listed(query, ends).records)
+        listing = self._requests.listed(query, ends)
+        if listing.why is Why.UNREADABLE and not listing.records:  # "nobody" would be a lie: somebody is there
+            raise Garbled(service="stripe", method="GET", path="/v1/customers", status=200)
+        return list(listing.records)
 
     def _searched(self, email: str, ends: float) -> list[Customer]:
         try:

@@ -21,7 +21,8 @@ from billing.records import Charge, Customer, InvoiceLine, PortalConfiguration
 from billing.snapshot import BillingSnapshot, Hint, Missing, Why
 from integrations import stripe_schemas as schemas
 from integrations.errors import Garbled, OutsideError
-from integrations.http import CappedSession, capped_session
+from integrations.http import CappedSession, Observer, capped_session
+from integrations.stripe_effects import Effect, effects_of
 from integrations.stripe_fields import text
 from integrations.stripe_hints import Finder
 from integrations.stripe_links import PORTAL_PARAMS, PORTAL_PATH, links_of
@@ -44,6 +45,10 @@ MOST_NAMES = 20
 LONG_INVOICES = 3  # of so many invoices with more than ten lines are the rest of the lines read
 SINGLY_WARNED = 3
 PORTAL_KEPT, NAMES_KEPT = timedelta(minutes=15), timedelta(hours=24)
+_STATE = (
+    "subscriptions", "invoices", "charges", "payment_methods", "payment_intents", "checkout_sessions", "disputes",
+    "early_fraud_warnings", "credit_notes", "balance_transactions", "pending_items", "portal",
+)  # fmt: skip
 _T = TypeVar("_T")
 
 
@@ -60,11 +65,13 @@ class StripeReader:
     """Thread-safe. A reading takes no longer than the session's `total_seconds`."""
 
     def __init__(
-        self, key: str, base: str, *, session: CappedSession | None = None, threads: int = 12, per_second: int = 30
-    ) -> None:
+        self, key: str, base: str, *, session: CappedSession | None = None, threads: int = 12, per_second: int = 30,
+        observer: Observer | None = None,
+    ) -> None:  # fmt: skip
         session = session or capped_session(
-            total_seconds=TOTAL_SECONDS, concurrency=threads, rate_per_second=per_second, burst=per_second
-        )
+            total_seconds=TOTAL_SECONDS, concurrency=threads, rate_per_second=per_second, burst=per_second,
+            observer=("stripe", observer) if observer else None,
+        )  # fmt: skip
         self._seconds = session.total_seconds
         self._requests = StripeRequests(key, base, session, threads)
         self._livemode = "_live_" in key
@@ -76,6 +83,15 @@ class StripeReader:
     def requests_made(self) -> int:
         """How many requests this reader made so far: Stripe grants reads by the month."""
         return self._requests.count
+
+    def who(self, evidence: TicketEvidence, *, now: datetime) -> BillingSnapshot:
+        """The quick tier, two requests: whose ticket it is and nothing of their state. Raises OutsideError."""
+        lists = Lists()
+        found = Finder(self._requests, evidence, None).find(lists, Budget.of(self._seconds))
+        customers = sorted(found.customers.values(), key=lambda c: (c.created, c.id), reverse=True)
+        for part in _STATE:
+            lists.lack(part, Why.NOT_READ)
+        return self._build(customers[:MOST_CUSTOMERS], tuple(found.hints), None, lists, {}, now)
 
     def snapshot(self, evidence: TicketEvidence, *, now: datetime, lookup: str | None = None) -> BillingSnapshot:
         """Everything the decision needs.
@@ -101,6 +117,10 @@ class StripeReader:
     def links(self, chosen: Plan) -> dict[str, str]:
         """Links for the reply of this plan, by placeholder: fetched now, never stored; one that fails is left out."""
         return links_of(self._requests, chosen, self._seconds)
+
+    def effects(self, installation: str, since: datetime) -> tuple[Effect, ...]:
+        """What this installation's own writes did at Stripe since then, oldest first. Raises OutsideError."""
+        return effects_of(self._requests, installation, since, self._seconds)
 
     # --- beside the rounds -------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -161,7 +162,7 @@ class StripeRequests:
 
     def go(self, call: Callable[..., _T], *args: Any) -> Future[_T]:
         """Run beside the others. Never wait inside `call` for something else that `go` runs."""
-        return self._pool.submit(call, *args)
+        return self._pool.submit(copy_context().run, call, *args)  # the thread knows for which request it works
 
     def settled(self, lists: Lists, part: str, future: Future[_T], ends: float) -> _T | None:
         """The result, or None with the part noted as missing."""

@@ -19,6 +19,7 @@ import sentry_sdk
 from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.transport import Transport
 
+from integrations import correlation
 from integrations.errors import OutsideError, looks_secret
 
 ALLOWED_KEYS = frozenset(
@@ -113,6 +114,8 @@ def _line(record: logging.LogRecord) -> dict[str, Any]:
         value = _plain(record.__dict__[key])
         if value is not None:
             line[key] = value
+    if correlation.current():
+        line = {"request_id": correlation.current(), "reference": correlation.reference()} | line
     if record.exc_info and record.exc_info[1] is not None:
         line |= _failure(record.exc_info[1])
     return line
@@ -143,7 +146,8 @@ def _failure(error: BaseException) -> dict[str, Any]:
     """The exception's type and, for ours, its safe fields; where it was raised, never what it says."""
     told: dict[str, Any] = {"exception": type(error).__name__}
     if isinstance(error, OutsideError):
-        told |= {"service": error.service, "path": error.path, "status": error.status, "request_id": error.request_id}
+        told |= {"service": error.service, "path": error.path, "status": error.status}
+        told["upstream_request_id"] = error.request_id
     trace = error.__traceback__
     places = []
     while trace is not None:
@@ -185,8 +189,9 @@ def allowed_event(event: Mapping[str, Any], hint: Mapping[str, Any]) -> dict[str
     """A new event of permitted fields: exception types, our codes, frames without variables, route and reference."""
     error = (hint.get("exc_info") or (None, None))[1]
     tags = {"code": _code(error), "route": _matching(_ROUTE, event.get("transaction"))}
-    for name in ("reference", "action_id"):
-        tags[name] = _matching(_WORD, (event.get("tags") or {}).get(name))
+    told = {"reference": correlation.reference(), "request_id": correlation.current()} | (event.get("tags") or {})
+    for name in ("reference", "request_id", "action_id"):
+        tags[name] = _matching(_WORD, told.get(name))
     tags["service"] = error.service if isinstance(error, OutsideError) else None
     built: dict[str, Any] = {
         "event_id": event.get("event_id"),

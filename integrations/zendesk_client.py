@@ -5,13 +5,15 @@ Vendor pages: developer.zendesk.com/api-reference/ticketing (tickets, ticket_com
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from integrations.errors import Conflict, Forbidden, NotFound, OutsideError, Refused, Unauthorized
+from integrations.errors import Conflict, Forbidden, Garbled, NotFound, OutsideError, Refused, Unauthorized
 from integrations.replies import Call
 from integrations.zendesk_schemas import (
     MARK,
@@ -25,7 +27,7 @@ from integrations.zendesk_schemas import (
     UserIdentity,
     Webhook,
 )
-from integrations.zendesk_wire import ApiToken, OAuthClient, ZendeskWire, missing_scopes, one
+from integrations.zendesk_wire import ApiToken, OAuthClient, ZendeskWire, loaded, missing_scopes, one
 
 __all__ = ["ApiToken", "OAuthClient", "Probe", "TicketUpdate", "ZendeskClient", "escape_html", "neutral"]
 
@@ -88,6 +90,26 @@ class ZendeskClient(ZendeskWire):
         found = self.pages(call, "comments", "comment", Comment, pages)
         return tuple(sorted(found, key=lambda comment: (comment.created_at, comment.id), reverse=True))
 
+    def conversation(self, ticket_id: int) -> tuple[tuple[Comment, ...], dict[int, User]]:
+        """The newest 100 comments, newest first, and their authors as far as Zendesk sent them along."""
+        call = Call(
+            method="GET",
+            path="/api/v2/tickets/{ticket_id}/comments",
+            ids={"ticket_id": ticket_id},
+            query={"sort": "-created_at", "include": "users", "page[size]": 100},
+        )
+        reply = self.send(call)
+        rows, people = reply.as_object().get("comments"), reply.as_object().get("users")
+        if not isinstance(rows, list):
+            reply.garbled()
+        comments = [loaded(reply, "comment", row, Comment) for row in rows]
+        users: dict[int, User] = {}
+        for row in people if isinstance(people, list) else ():
+            with contextlib.suppress(Garbled):
+                user = loaded(reply, "user", row, User)
+                users[user.id] = user
+        return tuple(sorted(comments, key=lambda comment: (comment.created_at, comment.id), reverse=True)), users
+
     def find_operation(self, ticket_id: int, operation_id: str) -> Comment | None:
         """The comment that carries our operation id, among the newest 300; None when none does.
 
@@ -111,6 +133,24 @@ class ZendeskClient(ZendeskWire):
         call = Call(method="GET", path="/api/v2/users/{user_id}/group_memberships", ids={"user_id": user_id})
         return self.pages(call, "group_memberships", "membership", GroupMembership, _MOST_PAGES)
 
+    def changed_tickets(self, *, cursor: str | None, since: datetime) -> tuple[tuple[Ticket, ...], str | None, bool]:
+        """A page of tickets in the order of their last change: them, where the next page begins, whether there is one.
+
+        `since` counts without a cursor and lies more than a minute back. A row that cannot be read is left out.
+        """
+        where: dict[str, str | int] = {"cursor": cursor} if cursor else {"start_time": int(since.timestamp())}
+        call = Call(method="GET", path="/api/v2/incremental/tickets/cursor", query={"per_page": 500, **where})
+        reply = self.send(call)
+        answer = reply.as_object()
+        rows, after = answer.get("tickets"), answer.get("after_cursor")
+        if not isinstance(rows, list):
+            reply.garbled()
+        tickets = []
+        for row in rows:
+            with contextlib.suppress(Garbled):
+                tickets.append(loaded(reply, "ticket", row, Ticket))
+        return tuple(tickets), after if isinstance(after, str) else None, answer.get("end_of_stream") is False
+
     # --- writing on a ticket ---
 
     def update_ticket(
@@ -122,14 +162,18 @@ class ZendeskClient(ZendeskWire):
         note_html: str | None = None,
         public_reply_html: str | None = None,
         add_tags: Iterable[str] = (),
+        remove_tags: Iterable[str] = (),
+        status: str | None = None,
         fields: Mapping[int, str | int | bool | None] | None = None,
         author_id: int | None = None,
         look_first: bool = False,
+        known: Ticket | None = None,
     ) -> TicketUpdate:
         """Writes comment, tags and fields in one PUT, marked with the operation id.
 
         Customer and Stripe text in the HTML must have gone through `escape_html`. `look_first`: an earlier attempt
-        ended with an unknown outcome, so its mark is looked for before anything is written.
+        ended with an unknown outcome, so its mark is looked for before anything is written. `known`: the ticket as it
+        was just read, which spares reading it again.
 
         Raises:
             Refused: code `ticket_closed` when the ticket takes no more updates.
@@ -145,23 +189,30 @@ class ZendeskClient(ZendeskWire):
                 change["comment"]["author_id"] = author_id
         if fields:
             change["custom_fields"] = [{"id": id, "value": _field_value(value)} for id, value in fields.items()]
+        if status is not None:
+            change["status"] = status
         if look_first and (done := self._already(ticket_id, operation_id)):
             return done
         try:
-            return self._put(ticket_id, change, frozenset(_checked_tag(tag) for tag in add_tags))
+            added = frozenset(_checked_tag(tag) for tag in add_tags)
+            return self._put(ticket_id, change, added, frozenset(remove_tags) - added, known)
         except OutsideError as error:
             if error.unknown_outcome and (done := self._seen(ticket_id, operation_id)):
                 return done
             raise
 
-    def _put(self, ticket_id: int, change: dict[str, Any], add_tags: frozenset[str]) -> TicketUpdate:
+    def _put(
+        self, ticket_id: int, change: dict[str, Any], add_tags: frozenset[str], remove_tags: frozenset[str],
+        known: Ticket | None,
+    ) -> TicketUpdate:  # fmt: skip
         tries = 0
         while True:
             tries += 1
-            ticket = self.ticket(ticket_id)
+            ticket = known if known is not None and tries == 1 else self.ticket(ticket_id)
             body = {**change, "updated_stamp": ticket.updated_stamp, "safe_update": True}
-            if not add_tags <= set(ticket.tags):
-                body["tags"] = sorted({*ticket.tags, *add_tags})  # the list replaces the whole set
+            tags = {*ticket.tags, *add_tags} - remove_tags
+            if tags != set(ticket.tags):
+                body["tags"] = sorted(tags)  # the list replaces the whole set
             call = Call(
                 method="PUT",
                 path="/api/v2/tickets/{ticket_id}",

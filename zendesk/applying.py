@@ -7,8 +7,9 @@ unknown one is looked up first and replayed with the same key while Stripe still
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,6 +20,7 @@ from integrations.errors import OutsideError
 from integrations.jobs import Job
 from integrations.store import approvals, audit, cards
 from integrations.store.approvals import Action, Approval
+from zendesk import claims
 from zendesk.desk import Desk
 from zendesk.notes import Writer
 from zendesk.plans import thaw
@@ -29,6 +31,8 @@ SOON = 0.0
 OPEN = ("pending", "holding", "sending", "unknown")
 ASK_A_PERSON = "ask_a_person"
 WRITTEN = frozenset({"write_internal_note", "public_reply"})  # these go to Zendesk
+ON_ITS_WAY = frozenset({"pending", "requires_action"})  # a refund's status while nobody knows how it ends
+FAILED_LATER = frozenset({"refund_failed", "refund_canceled"})  # Stripe took the refund, and it did not arrive
 GIVES_BACK = frozenset({"refund_charge", "create_credit_note", "grant_balance_credit"})
 
 
@@ -46,7 +50,7 @@ class Applying:
             actions = approvals.actions(connection, approval_id)
         if approval is None or approval.state in {*approvals.ENDED, "waiting_second"}:
             return None
-        if not any(action.sent_at and _moves(action) for action in actions):
+        if not any(action.sent_at and (_moves(action) or action.kind in WRITTEN) for action in actions):
             again = self._check_facts(approval, actions)
             if again is not None:
                 return again if again > 0 else SOON
@@ -88,11 +92,11 @@ class Applying:
         now = self._desk.now()
         with self._desk.engine.begin() as connection:
             for action in actions:
-                approvals.change_action(
-                    connection, action.id, now, was=["pending", "holding"], state="canceled", reason=reason
-                )
+                harmless = not _moves(action) and action.kind not in WRITTEN  # a crash may have left it as sending
+                was = OPEN if harmless else ("pending", "holding")
+                approvals.change_action(connection, action.id, now, was=was, state="canceled", reason=reason)
             approvals.change(connection, approval.id, state="stopped", reason=reason, finished_at=now)
-            cards.change(connection, approval.ticket_id, now, version=None, state="ready")
+            cards.change(connection, approval.ticket_id, now, version=None, state="ready", round=cards.NEXT_ROUND)
             body = {"approval": approval.id, "reason": reason}
             audit.append(connection, at=now, actor="system", event="stopped", ticket_id=approval.ticket_id, body=body)
 
@@ -137,29 +141,32 @@ class Applying:
     def _send(self, approval: Approval, action: Action) -> float:
         """The first call: the intent is durable before it, and a stop that came first wins."""
         now = self._desk.now()
-        with self._desk.engine.begin() as connection:
-            approvals.change(connection, approval.id, was=["holding"], state="applying")
-            if not approvals.change_action(
-                connection, action.id, now, was=["pending", "holding"], state="sending", sent_at=now
-            ):
-                return SOON
-            note_audit(self._desk, connection, approval, action, "sending")
-        return self._conclude(approval, action, self._perform(approval, action))
+        with claims.claim() as token:
+            with self._desk.engine.begin() as connection:
+                approvals.change(connection, approval.id, was=["holding"], state="applying")
+                if not approvals.claim(connection, action, now, token, now + claims.LEASE, ["pending", "holding"]):
+                    return SOON
+                note_audit(self._desk, connection, approval, action, "sending")
+            return self._conclude(approval, action, self._perform(approval, action), token)
 
     def _resend(self, approval: Approval, action: Action) -> float:
         """A call whose outcome is not known: look first, replay with the same key, or hand it to a person."""
         now = self._desk.now()
+        left = claims.seconds_left(action, now)
+        if left > 0 and action.kind in WRITTEN:
+            return min(left, 5.0)
         found = self._look(approval, action)
         if found is not None:
-            return self._conclude(approval, action, found)
+            return self._conclude(approval, action, found, None)
         old = action.sent_at is not None and now - action.sent_at > REPLAYABLE
         if action.attempts > len(self._desk.ladder) or (old and _moves(action)):
             self._settle(approval, action, Receipt(step_id=action.step_id, outcome="unknown", reason=ASK_A_PERSON))
             return SOON
-        with self._desk.engine.begin() as connection:
-            if not approvals.change_action(connection, action.id, now, was=["sending", "unknown"], state="sending"):
-                return SOON
-        return self._conclude(approval, action, self._perform(approval, action))
+        with claims.claim() as token:
+            with self._desk.engine.begin() as connection:
+                if not approvals.claim(connection, action, now, token, now + claims.LEASE, ["sending", "unknown"]):
+                    return SOON
+            return self._conclude(approval, action, self._perform(approval, action), token)
 
     def _perform(self, approval: Approval, action: Action) -> Receipt:
         if action.kind in WRITTEN:
@@ -167,8 +174,13 @@ class Applying:
         if self._desk.executor is None:
             return Receipt(step_id=action.step_id, outcome="refused", reason="not_configured")
         return self._desk.executor.perform(
-            decode(action.step), step_id=action.step_id, action=action.id, ticket=approval.ticket_id, key=action.key
-        )
+            decode(action.step), step_id=action.step_id, action=action.id, ticket=approval.ticket_id, key=action.key,
+            remember=lambda before: self._remember(action, before),
+        )  # fmt: skip
+
+    def _remember(self, action: Action, before: Mapping[str, Any]) -> None:
+        with self._desk.engine.begin() as connection:
+            approvals.remember(connection, action.id, before)
 
     def _look(self, approval: Approval, action: Action) -> Receipt | None:
         """What the upstream shows of an earlier call of ours; None when it shows nothing or does not answer."""
@@ -181,22 +193,22 @@ class Applying:
         except OutsideError:
             return None
 
-    def _conclude(self, approval: Approval, action: Action, receipt: Receipt) -> float:
+    def _conclude(self, approval: Approval, action: Action, receipt: Receipt, token: str | None) -> float:
         """Only an attempt that ended without an answer climbs the ladder; one that a crash cut short does not."""
         if receipt.outcome != "unknown":
-            self._settle(approval, action, receipt)
+            self._settle(approval, action, receipt, token)
             return SOON
         now, attempts = self._desk.now(), action.attempts + 1
         with self._desk.engine.begin() as connection:
-            approvals.change_action(
-                connection, action.id, now, was=["sending", "unknown"], state="unknown", reason=receipt.reason,
-                attempts=attempts,
+            approvals.settle_action(
+                connection, action.id, now, was=["sending", "unknown"], claim=token, state="unknown",
+                reason=receipt.reason, attempts=attempts,
             )  # fmt: skip
         return self._desk.ladder[attempts - 1].total_seconds() if attempts <= len(self._desk.ladder) else SOON
 
-    def _settle(self, approval: Approval, action: Action, receipt: Receipt) -> None:
+    def _settle(self, approval: Approval, action: Action, receipt: Receipt, token: str | None = None) -> None:
         with self._desk.engine.begin() as connection:
-            settle(self._desk, connection, approval, action, receipt)
+            settle(self._desk, connection, approval, action, receipt, token)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -211,7 +223,8 @@ class Applying:
                 return
             self._hand_to_github(connection, actions)
             card_state = {"done": "done", "needs_person": "needs_human"}.get(state, "failed")
-            cards.change(connection, approval.ticket_id, now, version=None, state=card_state)
+            another = {"round": cards.NEXT_ROUND} if state == "stopped" else {}
+            cards.change(connection, approval.ticket_id, now, version=None, state=card_state, **another)
             body = {"approval": approval.id, "state": state, "moved": money_moved(actions)}
             audit.append(connection, at=now, actor="system", event="finished", ticket_id=approval.ticket_id, body=body)
 
@@ -226,18 +239,27 @@ class Applying:
                 self._desk.queue.put(connection, job)
 
 
-def settle(desk: Desk, connection: sa.Connection, approval: Approval, action: Action, receipt: Receipt) -> None:
-    """Write an outcome down, once: for the sidebar, for the audit, for the next step."""
+def settle(
+    desk: Desk, connection: sa.Connection, approval: Approval, action: Action, receipt: Receipt,
+    token: str | None = None,
+) -> None:  # fmt: skip
+    """Write an outcome down, once: for the sidebar, for the audit, for the next step. `token`: the caller's claim."""
     now = desk.now()
     document = {
         "outcome": receipt.outcome, "object": receipt.object, "status": receipt.status,
         "at": (receipt.at or now).isoformat(), "reason": receipt.reason,
     }  # fmt: skip
-    changed = approvals.change_action(
-        connection, action.id, now, was=OPEN, state=receipt.outcome, reason=receipt.reason, receipt=document
-    )
+    changed = approvals.settle_action(
+        connection, action.id, now, was=OPEN, claim=token, state=receipt.outcome, reason=receipt.reason,
+        receipt=document,
+    )  # fmt: skip
     if changed:
         note_audit(desk, connection, approval, action, receipt.outcome, receipt)
+    if changed and action.kind == "refund_charge" and receipt.outcome == "done" and receipt.status in ON_ITS_WAY:
+        partition = approval.customer or f"ticket:{approval.ticket_id}"
+        desk.queue.put(
+            connection, Job(queue="follow", key=f"follow:{action.id}", argument=action.id, partition=partition)
+        )
 
 
 def note_audit(
@@ -257,6 +279,19 @@ def note_audit(
 
 def money_moved(actions: Iterable[Action]) -> dict[str, int]:
     """Minor units per currency that are known to have gone back to the customer."""
+    return _given_back(action for action in actions if not _on_its_way(action))
+
+
+def money_pending(actions: Iterable[Action]) -> dict[str, int]:
+    """Minor units per currency of refunds that Stripe took and that may still fail."""
+    return _given_back(action for action in actions if _on_its_way(action))
+
+
+def _on_its_way(action: Action) -> bool:
+    return (action.receipt or {}).get("status") in ON_ITS_WAY
+
+
+def _given_back(actions: Iterable[Action]) -> dict[str, int]:
     return totals(
         Money(action.amount, action.currency)
         for action in actions
@@ -268,7 +303,7 @@ def ended_as(actions: Iterable[Action]) -> str:
     """The approval's end state: from its Stripe steps, the note and the reply; GitHub has its own time."""
     counted = [action for action in actions if action.kind != "file_issue" and action.state != "skipped"]
     states = {action.state for action in counted}
-    if "unknown" in states:
+    if "unknown" in states or any(action.reason in FAILED_LATER for action in counted):
         return "needs_person"
     if states <= {"done", "undone"}:
         return "done"
@@ -278,7 +313,7 @@ def ended_as(actions: Iterable[Action]) -> str:
 
 def step_object(action: Action) -> str | None:
     """The id the step acts on."""
-    return None if action.kind == "public_reply" else decode(action.step).object
+    return decode(action.step).object if action.kind in KINDS else None
 
 
 def _reply_state(approval: Approval, actions: Iterable[Action], state: str) -> str:

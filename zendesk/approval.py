@@ -19,15 +19,17 @@ from sqlalchemy.exc import IntegrityError
 
 from billing.guard import Cleared, Refused
 from billing.money import Money, parse_decimal, totals
-from billing.plan import Plan, PlannedStep, encode, running_order
+from billing.plan import Plan, PlannedStep, Receipt, encode, running_order
 from billing.policy import Refunds, limit
+from billing.reply import same_words, untrue
 from integrations.errors import OutsideError
 from integrations.jobs import Job
 from integrations.store import approvals, audit, cards
 from zendesk.agents import Agent
 from zendesk.desk import Desk
-from zendesk.plans import thaw
+from zendesk.plans import digest_of, thaw
 from zendesk.refusals import Refusal
+from zendesk.status import card_document
 
 NOT_ALONE = {"needs_other_step": "One of these steps needs another step of the plan that was left out."}
 
@@ -60,23 +62,27 @@ def approve(desk: Desk, ticket_id: int, agent: Agent, request: Request) -> str:
     if stored is None or stored.plan is None or stored.document is None:
         raise Refusal("not_found", "There is no plan for this ticket yet. Refresh the card.")
     plan = thaw(stored.plan)
-    if plan.digest != request.plan_digest:
-        raise Refusal("plan_changed", "The plan is another one by now. Nothing was done.", card=stored.document)
+    if digest_of(stored) != request.plan_digest:
+        card = card_document(desk, stored)
+        raise Refusal("plan_changed", "The plan is another one by now. Nothing was done.", card=card)
     chosen = _chosen_steps(plan, request)
     _check_requirements(chosen)
     refunds = _refunds(chosen)
     _check_confirmation(desk.policy.refunds, refunds, request.confirm)
+    _check_reply(_planned(stored), chosen, request)
     try:
         checked_at = _read_again(desk, ticket_id, plan, [step.id for step in chosen])
         with desk.engine.begin() as connection:
-            return _record(desk, connection, stored, plan, agent, request, checked_at, known.round + 1 if known else 1)
+            return _record(desk, connection, stored, plan, agent, request, checked_at)
     except (IntegrityError, Refusal):
         # Another click may have stored the same approval since our look: what it has changed by now, and what it has
         # spent of the limits, is not held against the same wish.
         with desk.engine.connect() as connection:
             winner = approvals.of_plan(connection, ticket_id, request.plan_digest)
-        if winner is None or winner.state == "stopped" or (known is not None and winner.id == known.id):
+        if winner is None:
             raise
+        if winner.state == "stopped":
+            raise Refusal("plan_changed", "This approval was stopped. The plan has to be approved anew.") from None
         return _same(winner, request, agent)
 
 
@@ -113,7 +119,10 @@ def stop(desk: Desk, approval_id: str, agent: Agent) -> None:
             )
         if not stopped:
             raise Refusal("too_late", "Nothing is left to stop: every step was sent already.")
-        approvals.change(connection, approval_id, was=["waiting_second"], state="stopped", finished_at=now)
+        if approvals.change(connection, approval_id, was=["waiting_second"], state="stopped", finished_at=now):
+            cards.change(
+                connection, approval.ticket_id, now, version=None, state="ready", round=cards.NEXT_ROUND
+            )  # fmt: skip
         approvals.change(
             connection, approval_id, was=["holding", "applying"], state="applying", reason="stopped_by_agent"
         )
@@ -178,6 +187,17 @@ def _check_confirmation(policy: Refunds, moved: Mapping[str, int], confirm: str 
             )
 
 
+def _check_reply(planned: Mapping[str, Any], steps: tuple[PlannedStep, ...], request: Request) -> None:
+    """An edited reply may say what these steps will have done when it is read, and nothing beyond."""
+    if request.deliver == "none" or not planned["facts"] or same_words(request.body, planned["planned"]):
+        return
+    done = [Receipt(step_id=step.id, outcome="done", status="succeeded") for step in steps]
+    if problems := untrue(request.body, planned["facts"], done):
+        more = f" And {len(problems) - 1} more." if len(problems) > 1 else ""
+        message = f"The reply cannot go out as it is: {problems[0]}.{more} Nothing was done."
+        raise Refusal("reply_claims", message, claims=list(problems))
+
+
 def _read_again(desk: Desk, ticket_id: int, plan: Plan, steps: list[str]) -> datetime:
     """Read the facts once more; Refusal when they moved or cannot be read. When they were read."""
     try:
@@ -194,14 +214,14 @@ def _read_again(desk: Desk, ticket_id: int, plan: Plan, steps: list[str]) -> dat
         raise Refusal(
             "plan_changed",
             "The billing state changed since this plan was made. Nothing was done.",
-            card=fresh.document if fresh else None,
+            card=card_document(desk, fresh) if fresh else None,
         )
     return desk.now()
 
 
 def _record(
     desk: Desk, connection: sa.Connection, stored: cards.StoredCard, plan: Plan, agent: Agent, request: Request,
-    checked_at: datetime, round_: int,
+    checked_at: datetime,
 ) -> str:  # fmt: skip
     now = desk.now()
     approvals.pass_gate(connection)
@@ -211,24 +231,25 @@ def _record(
     _check_limits(desk, connection, agent, customer, moved, now)
     four_eyes = any(amount > limit(desk.policy.refunds.second_approval_above, c) for c, amount in moved.items())
     busy = approvals.under_way(connection, stored.ticket_id)
-    if busy is not None and busy.digest != plan.digest:
+    if busy is not None and busy.digest != request.plan_digest:
         raise Refusal(
             "already_approved", f"{busy.agent_name} approved another plan for this ticket; it is still running."
         )
     current = cards.read(connection, stored.ticket_id)
-    if current is None or current.plan is None or thaw(current.plan).digest != plan.digest:
+    if current is None or current.plan is None or digest_of(current) != request.plan_digest:
         raise Refusal("plan_changed", "The plan is another one by now. Nothing was done.")
     approval_id = "ap_" + secrets.token_hex(16)
     row = {
-        "id": approval_id, "ticket_id": stored.ticket_id, "customer": customer, "digest": plan.digest, "round": round_,
-        "request_hash": request.hash(agent), "agent_id": agent.id, "agent_name": agent.name[:120],
-        "state": "waiting_second" if four_eyes else "applying", "plan": dict(stored.plan or {}),
+        "id": approval_id, "ticket_id": stored.ticket_id, "customer": customer, "digest": request.plan_digest,
+        "round": stored.round, "request_hash": request.hash(agent), "agent_id": agent.id,
+        "agent_name": agent.name[:120], "state": "waiting_second" if four_eyes else "applying",
+        "plan": dict(stored.plan or {}),
         "follow_up": {"body": request.body, "deliver": request.deliver, **_planned(stored)},
         "checked_at": checked_at, "attempts": 0, "reply_state": "waiting", "created_at": now,
     }  # fmt: skip
     approvals.insert(connection, row, _actions(desk, approval_id, plan, request, agent, customer, now))
     cards.change(connection, stored.ticket_id, now, version=None, state="applying", approval_id=approval_id)
-    body = {"approval": approval_id, "digest": plan.digest, "steps": sorted(request.steps), "moved": moved}
+    body = {"approval": approval_id, "digest": request.plan_digest, "steps": sorted(request.steps), "moved": moved}
     _audit(connection, now, agent, "approved", stored.ticket_id, body)
     if not four_eyes:
         _enqueue(desk, connection, approval_id, customer, stored.ticket_id)

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import click
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
+from sqlalchemy.exc import DBAPIError
 
 from billing import plan
 from billing.decision import Decision, decide
@@ -26,6 +27,7 @@ from integrations.stripe_parts import completed, joined, with_lines
 from integrations.stripe_requests import loaded
 from zendesk.commands import DONE, NO, UPSTREAM, USAGE, Stop
 from zendesk.desk import Desk
+from zendesk.overruled import Overruled, by_agents
 
 MOST_LINE = 4 * 1024 * 1024
 SHOWN = 20
@@ -101,11 +103,12 @@ class PastTicket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was done and what we would propose."""
+    """What was done and what we would propose. `rules`: the codes of what spoke for the bucket."""
 
     ticket: PastTicket
     bucket: Bucket
     refunds: Refunds
+    rules: tuple[str, ...] = ()
 
     @property
     def same_bucket(self) -> bool:
@@ -120,10 +123,6 @@ class Outcome:
 class Report:
     outcomes: list[Outcome] = field(default_factory=list)
 
-    @property
-    def money_differs(self) -> bool:
-        return not all(one.same_money for one in self.outcomes)
-
     def document(self) -> dict[str, Any]:
         asked = Counter(one.ticket.bucket for one in self.outcomes)
         agreed = Counter(one.bucket for one in self.outcomes if one.same_bucket)
@@ -137,30 +136,51 @@ class Report:
                 "done": totals(amount for one in self.outcomes for _, amount in one.ticket.refunds),
                 "proposed": totals(amount for one in self.outcomes for _, amount in one.refunds),
             },
+            "overruled": self._overruled().document(),
             "disagreements": [_disagreement(one) for one in off],
         }
 
+    def _overruled(self) -> Overruled:
+        found = Overruled()
+        for one in self.outcomes:
+            found.add(one.rules, one.bucket.value, one.ticket.bucket.value)
+        return found
 
-@click.command(help="Run past tickets read-only and compare with what was really done.")
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+
+@click.command(
+    help="Run past tickets read-only and compare with what was really done. Without a FILE: what agents corrected."
+)
+@click.argument("file", type=click.File("r", encoding="utf-8"), required=False)
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @click.pass_obj
-def backtest(desk_of: Callable[[], Desk], file: TextIO, as_json: bool) -> None:
+def backtest(desk_of: Callable[[], Desk], file: TextIO | None, as_json: bool) -> None:
     desk = desk_of()
-    past = list(read_lines(file, desk.now()))
+    document = _tried(desk, file) if file else {"agents": _corrected(desk)}
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        for line in _shown(document) if file else _overruled(document["agents"], "Agents"):
+            click.echo(line[:80])
+    sys.exit(NO if file and document["money"]["differences"] else DONE)
+
+
+def _tried(desk: Desk, file: TextIO) -> dict[str, Any]:
     report = Report()
-    for ticket in past:
+    for ticket in list(read_lines(file, desk.now())):
         try:
             report.outcomes.append(run(desk, ticket))
         except OutsideError as error:
             where = f"Line {ticket.line}: {error.service.capitalize()} did not answer ({error.kind})."
             raise Stop(f"{where} Nothing was changed.", UPSTREAM) from error
-    if as_json:
-        click.echo(json.dumps(report.document(), indent=2, ensure_ascii=False))
-    else:
-        for line in _shown(report.document()):
-            click.echo(line[:80])
-    sys.exit(NO if report.money_differs else DONE)
+    return report.document()
+
+
+def _corrected(desk: Desk) -> dict[str, Any]:
+    try:
+        with desk.engine.connect() as connection:
+            return by_agents(connection).document()
+    except DBAPIError as error:
+        raise Stop("The store does not answer, or was never set up: run billing-desk migrate.", UPSTREAM) from error
 
 
 def run(desk: Desk, ticket: PastTicket) -> Outcome:
@@ -168,7 +188,8 @@ def run(desk: Desk, ticket: PastTicket) -> Outcome:
     evidence = read_ticket(ticket.text, ticket.requester, None)
     snapshot = ticket.snapshot or desk.reader.snapshot(evidence, now=ticket.at)
     decision = decide(evidence, snapshot, desk.policy)
-    return Outcome(ticket=ticket, bucket=decision.diagnosis.bucket, refunds=proposed(decision))
+    rules = tuple(signal.code for signal in decision.diagnosis.signals_for)
+    return Outcome(ticket=ticket, bucket=decision.diagnosis.bucket, refunds=proposed(decision), rules=rules)
 
 
 def proposed(decision: Decision) -> Refunds:
@@ -296,6 +317,17 @@ def _shown(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"  line {one['line']}, {one['id'][:20]}: {_short(done)} -> {_short(ours)}"
     if len(off) > SHOWN:
         yield f"  and {len(off) - SHOWN} more: --json shows them all"
+    yield from _overruled(document["overruled"], "The past")
+
+
+def _overruled(found: Mapping[str, Any], who: str) -> Iterator[str]:
+    yield f"{who} overruled our bucket on {found['overruled']} of {found['tickets']} tickets."
+    for change in found["changes"][:SHOWN]:
+        yield f"  {change['ours']} -> {change['theirs']}: {change['tickets']}"
+    if found["rules"]:
+        yield "Rules that spoke for a bucket that was overruled, most often first:"
+    for rule in found["rules"][:SHOWN]:
+        yield f"  {rule['rule']:<32} {rule['overruled']:>4} of {rule['tickets']}"
 
 
 def _short(side: Mapping[str, Any]) -> str:

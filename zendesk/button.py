@@ -79,7 +79,8 @@ def _money_label(chosen: Sequence[Row], say: Wording, second: bool) -> str:
 
 
 def _steps_label(card: Card, n: int, say: Wording) -> Markup:
-    for step in rows(part(card, "plan"), "steps"):
+    steps = rows(part(card, "plan"), "steps")
+    for step in steps if not any(step.get("writes") for step in steps) else ():  # a write never hides behind a name
         if step.get("kind") == "hand_over":
             return Markup("{}").format(step.get("title") or say("bar.hand_over"))
     return say("bar.approve", n=n)

@@ -13,11 +13,12 @@ from billing.gap import CATALOGUE
 from billing.handoff import handoff
 from billing.identity import Identity, Level
 from billing.money import Money, totals
-from billing.plan import Plan, PlannedStep
+from billing.plan import AskCustomer, Explain, HandOver, Plan, PlannedStep, Step, Wait
 from billing.policy import Policy, limit
 from billing.records import Charge, Customer, Invoice, Subscription
 from billing.reply import draft
 from billing.snapshot import BillingSnapshot
+from integrations.correlation import reference
 
 STRIPE_DASHBOARD = "https://dashboard.stripe.com"
 
@@ -55,7 +56,13 @@ def error_document(
     document |= {
         "ticket_id": ticket_id,
         "state": "failed",
-        "error": {"code": code, "message": message, "reference": None, "money_moved": False, "at": stamp(now)},
+        "error": {
+            "code": code,
+            "message": message,
+            "reference": reference() or None,
+            "money_moved": False,
+            "at": stamp(now),
+        },
     }
     return document
 
@@ -110,6 +117,7 @@ def _candidate(customer: Customer, snapshot: BillingSnapshot) -> dict[str, Any]:
     return {
         "id": customer.id, "name": customer.name, "email": customer.email,
         "stripe_url": stripe_url("customers", customer.id, customer.livemode), "summary": summary,
+        "live": len(live), "paid": len(paid),
     }  # fmt: skip
 
 
@@ -171,9 +179,16 @@ def _subscription(subscription: Subscription, names: Mapping[str, str | None], p
         "cancel_at": stamp(subscription.cancel_at), "cancel_at_period_end": subscription.cancel_at_period_end,
         "canceled_at": stamp(subscription.canceled_at), "ended_at": stamp(subscription.ended_at),
         "trial_end": stamp(subscription.trial_end),
-        "role": "extra" if subscription.id in plan.extra else "kept" if subscription.id in plan.kept else None,
+        "role": _role(subscription.id, plan),
         "stripe_url": stripe_url("subscriptions", subscription.id, subscription.livemode),
     }  # fmt: skip
+
+
+def _role(name: str, plan: Plan) -> str | None:
+    """Extra is what stands beside one that is kept; the only one, to be ended as its owner asked, is not."""
+    if name in plan.kept:
+        return "kept"
+    return "extra" if plan.kept and name in plan.extra else None
 
 
 def _invoice(invoice: Invoice, snapshot: BillingSnapshot) -> dict[str, Any]:
@@ -269,7 +284,18 @@ def _step(planned: PlannedStep) -> dict[str, Any]:
         document |= {"amount": step.money.amount, "currency": step.money.currency}
     if isinstance(flow := getattr(step, "flow", None), str):
         document["flow"] = flow
+    if topic := topic_of(step):
+        document["topic"] = topic
     return document
+
+
+def topic_of(step: Step) -> str | None:
+    """The code of what a step asks, explains, waits for or hands over; None for steps that say nothing."""
+    if isinstance(step, AskCustomer):
+        return step.question
+    if isinstance(step, Explain):
+        return step.topic
+    return step.reason if isinstance(step, Wait | HandOver) else None
 
 
 def _gap(decision: Decision, repository: str | None, issue: Mapping[str, Any] | None) -> dict[str, Any] | None:

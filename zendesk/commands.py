@@ -19,6 +19,7 @@ from github_issues.filing import ledger
 from integrations.errors import NotFound, OutsideError
 from integrations.store import audit as audit_log
 from integrations.store import deliveries
+from zendesk import audit_head, gap_week, gap_week_text
 from zendesk.card import state_of, to_card
 from zendesk.desk import Desk
 from zendesk.webhook import ask
@@ -126,10 +127,17 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-@click.command(help="Show the product-gap ledger.")
+@click.command(help="Show the product-gap ledger, or the report of one week.")
+@click.option("--week", help="the report of this week, like 2026-W47, in place of the ledger")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
+@click.option("--markdown", is_flag=True, help="print the week's report as Markdown, which is how it is shown anyway")
 @click.pass_obj
-def gaps(desk_of: Callable[[], Desk], as_json: bool) -> None:
+def gaps(desk_of: Callable[[], Desk], week: str | None, as_json: bool, markdown: bool) -> None:
+    if as_json and markdown:
+        raise Stop("--json and --markdown exclude each other.", USAGE)
+    if week is not None or markdown:
+        _show_week(desk_of(), week, as_json)
+        return
     with desk_of().engine.connect() as connection:
         rows = ledger(connection)
     if as_json:
@@ -144,20 +152,43 @@ def gaps(desk_of: Callable[[], Desk], as_json: bool) -> None:
         click.echo(f"{row['kind'][:40]:<40} {row['tickets']:>4} tickets  {issue}"[:80])
 
 
+def _show_week(desk: Desk, name: str | None, as_json: bool) -> None:
+    try:
+        week = gap_week.read_week(name) if name else gap_week.week_of(desk.now())
+    except ValueError:
+        raise Stop("--week is no week. Write it like 2026-W47.", USAGE) from None
+    with desk.engine.connect() as connection:
+        document = gap_week.report(connection, week, desk.now())
+    click.echo(json.dumps(document, indent=2) if as_json else gap_week_text.markdown(document), nl=as_json)
+
+
 @click.group(help="Check or export the audit chain.")
 def audit() -> None:
     """The append-only record of who did what."""
 
 
 @audit.command(help="Check the chain; names the first broken entry.")
+@click.option(
+    "--head", "heads", multiple=True, metavar="NUMBER:HASH", help="an end of the chain as it was logged earlier"
+)
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
 @click.pass_obj
-def verify(desk_of: Callable[[], Desk]) -> None:
-    with desk_of().engine.connect() as connection:
-        broken = audit_log.first_broken(connection)
-        count = sum(1 for _ in audit_log.entries(connection)) if broken is None else 0
-    if broken is not None:
-        raise Stop(f"The audit chain is broken at entry {broken}.", NO)
-    click.echo(f"{count} entries, chain whole.")
+def verify(desk_of: Callable[[], Desk], heads: tuple[str, ...], as_json: bool) -> None:
+    desk = desk_of()
+    try:
+        known = [audit_log.Head.of(words) for words in heads] + audit_head.kept(desk)
+    except ValueError:
+        raise Stop("--head is NUMBER:HASH, as billing-desk logs it every day.", USAGE) from None
+    with desk.engine.connect() as connection:
+        verdict, last = audit_log.check(connection, known), audit_log.head(connection)
+    if as_json:
+        end = last.words if last else None
+        click.echo(json.dumps({"entries": verdict.count, "first_broken": verdict.broken, "head": end}))
+        sys.exit(DONE if verdict.broken is None else NO)
+    if verdict.broken is not None:
+        missing = " or missing" if last is None or verdict.broken > last.number else ""
+        raise Stop(f"The audit chain is broken{missing} at entry {verdict.broken}.", NO)
+    click.echo(f"{verdict.count} entries, chain whole.")
 
 
 @audit.command(help="Print every entry as one JSON document a line.")

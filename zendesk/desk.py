@@ -10,11 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from billing.decision import Decision, decide
+from billing.diagnosis import Band
 from billing.evidence import Bucket, TicketEvidence
 from billing.guard import Stale, Verdict, recheck
 from billing.plan import Plan
 from billing.policy import Policy
 from billing.reading import read_ticket
+from billing.snapshot import BillingSnapshot
 from github_issues.filing import Filing
 from integrations.jobs import Queue
 from integrations.settings import Settings
@@ -57,22 +59,40 @@ class Desk:
     ladder: tuple[timedelta, ...] = LADDER
     service_user: int | None = None  # our own user in Zendesk: its changes start nothing
 
-    def read(self, ticket_id: int, *, correction: str | None, chosen: str | None, lookup: str | None) -> Reading:
-        """Read the ticket and Stripe and decide. Raises OutsideError; a missing part of Stripe does not raise."""
+    def read(
+        self, ticket_id: int, *, correction: str | None, chosen: str | None, lookup: str | None, quick: bool = False
+    ) -> Reading:
+        """Read the ticket and Stripe and decide. Raises OutsideError; a missing part of Stripe does not raise.
+
+        `quick`: of a ticket that is clearly not about billing, only whose it is: Stripe grants reads by the month.
+        """
         ticket, text, requester = read_request(self.zendesk, ticket_id)
         evidence = read_ticket(text, requester, ticket_id)
+        if quick and self._clearly_not_billing(evidence):
+            decision = decide(evidence, self.reader.who(evidence, now=self.now()), self.policy)
+            if decision.diagnosis.bucket is Bucket.NOT_BILLING:
+                return Reading(ticket=ticket, evidence=evidence, decision=decision)
         snapshot = self.reader.snapshot(evidence, now=self.now(), lookup=lookup)
         decision = decide(
             evidence, snapshot, self.policy, chosen=chosen, correction=Bucket(correction) if correction else None
         )
         return Reading(ticket=ticket, evidence=evidence, decision=decision)
 
-    def read_as_stored(self, ticket_id: int) -> Reading:
+    def _clearly_not_billing(self, evidence: TicketEvidence) -> bool:
+        """By the words alone, with nothing in them that leads to Stripe."""
+        if evidence.identifiers:
+            return False
+        told = decide(evidence, BillingSnapshot(taken_at=self.now()), self.policy).diagnosis
+        return told.bucket is Bucket.NOT_BILLING and told.band is Band.SUGGEST
+
+    def read_as_stored(self, ticket_id: int, *, quick: bool = False) -> Reading:
         """`read` with what agents chose for this ticket before."""
         with self.engine.connect() as connection:
             stored = cards.read(connection, ticket_id)
+        chose = stored is not None and (stored.correction or stored.chosen or stored.lookup)
         return self.read(
             ticket_id,
+            quick=quick and not chose,
             correction=stored.correction if stored else None,
             chosen=stored.chosen if stored else None,
             lookup=stored.lookup if stored else None,

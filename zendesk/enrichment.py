@@ -16,10 +16,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from billing.evidence import Requester, TicketText
 from billing.reading import read_ticket
 from integrations.errors import NotFound, OutsideError, RateLimited, Unauthorized
-from integrations.store import cards
+from integrations.store import approvals, cards
+from integrations.zendesk_schemas import Ticket
+from zendesk import in_step
 from zendesk.card import error_document, to_card
 from zendesk.desk import Desk, Reading
-from zendesk.notes import enrichment_note, tags_of
+from zendesk.notes import enrichment_note
 from zendesk.plans import freeze
 
 log = logging.getLogger(__name__)
@@ -39,12 +41,13 @@ class Enriching:
         """Read the ticket and store its card; seconds until the next try, or None."""
         ticket_id = int(argument.partition(":")[0])
         try:
-            reading = self._desk.read_as_stored(ticket_id)
-        except NotFound:
+            # The first reading came by itself; every later one somebody asked for.
+            reading = self._desk.read_as_stored(ticket_id, quick=argument.split(":")[1:2] == ["1"])
+        except OutsideError as error:
+            if not isinstance(error, NotFound) or error.service != "zendesk":
+                return self._failed(argument, ticket_id, error)
             self._store_error(ticket_id, "ticket_not_found", "Zendesk has no such ticket.")
             return None
-        except OutsideError as error:
-            return self._failed(argument, ticket_id, error)
         except (DBAPIError, SQLAlchemyError):
             raise  # the store is away: the engine calls again
         except Exception as error:
@@ -81,33 +84,44 @@ class Enriching:
             cards.change(connection, ticket_id, now, version=stored.version, state="failed", document=document)
 
     def _write_note(self, reading: Reading) -> float | None:
-        """One internal note with tags in one update, once for a ticket: its operation id is stored first."""
+        """One internal note, once for a ticket, with tags and fields in one update; later only what differs.
+
+        The note's operation id is stored first.
+        """
         desk, ticket = self._desk, reading.ticket
         if ticket.status == "closed" or not desk.policy.write:
             return None
         with desk.engine.begin() as connection:
             stored = cards.read(connection, ticket.id)
-            if stored is None or stored.noted_at is not None:
+            standing = in_step.wanted(desk, connection, stored) if stored else None
+            if stored is None or standing is None or (stored.noted_at and standing == stored.written):
                 return None
             operation = stored.noted or "op_" + secrets.token_hex(12)
             if stored.noted is None:
                 cards.change(connection, ticket.id, desk.now(), version=stored.version, noted=operation)
         try:
-            if stored.noted is None or desk.zendesk.find_operation(ticket.id, operation) is None:
+            noted = stored.noted_at is not None or self._noted_before(ticket, stored.noted)
+            note = enrichment_note(reading.decision, _sections(stored)) if "note" in desk.policy.write else None
+            if standing != stored.written or not noted:
                 desk.zendesk.update_ticket(
-                    ticket.id,
-                    note_html=enrichment_note(reading.decision, _sections(stored))
-                    if "note" in desk.policy.write
-                    else None,
-                    add_tags=tags_of(reading.decision) if "tags" in desk.policy.write else (),
-                    operation_id=operation,
-                    stage="enrich",
-                )
+                    ticket.id, note_html=None if noted else note, operation_id=operation, stage="enrich",
+                    known=ticket, **in_step.change(stored.written, standing),
+                )  # fmt: skip
         except OutsideError as error:
             return 30.0 if error.retryable or error.unknown_outcome else None
         with desk.engine.begin() as connection:
-            cards.change(connection, ticket.id, desk.now(), version=None, noted_at=desk.now())
+            values = {"written": standing} | ({} if stored.noted_at else {"noted_at": desk.now()})
+            cards.change(connection, ticket.id, desk.now(), version=None, **values)
         return None
+
+    def _noted_before(self, ticket: Ticket, operation: str | None) -> bool:
+        """Whether our note stands on the ticket: from a try that was cut short, or from before the store was lost."""
+        if operation is not None:
+            return self._desk.zendesk.find_operation(ticket.id, operation) is not None
+        if in_step.OURS not in ticket.tags:
+            return False
+        comments = self._desk.zendesk.comments(ticket.id, pages=3)
+        return any(one.operation and one.operation.stage == "enrich" for one in comments)
 
 
 def store_reading(desk: Desk, reading: Reading) -> None:
@@ -127,7 +141,14 @@ def store_reading(desk: Desk, reading: Reading) -> None:
                 connection, reading.ticket.id, now, version=stored.version, state=kept, document=document, plan=plan,
                 as_of=reading.decision.snapshot.taken_at,
             ):  # fmt: skip
+                approvals.show(connection, reading.ticket.id, _shown(reading), now)
                 return
+
+
+def _shown(reading: Reading) -> set[str]:
+    """By these a change at Stripe finds the ticket; the newest charges, since old ones change no more."""
+    snapshot = reading.decision.snapshot
+    return {one.id for one in snapshot.customers} | {one.id for one in snapshot.charges[:100]}
 
 
 def _card(desk: Desk, reading: Reading) -> dict[str, Any]:

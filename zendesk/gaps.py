@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
 from billing.plan import FileIssue, Receipt, decode
 from github_issues.filing import Filed, Filing
+from github_issues.pace import NotYet
 from integrations.errors import OutsideError, RateLimited, Refused
-from integrations.store import approvals, cards
-from integrations.store.approvals import Action, Approval
+from integrations.store import approvals
+from integrations.store.approvals import Action
 from zendesk.applying import settle
 from zendesk.desk import Desk
-from zendesk.notes import occurrence
+from zendesk.gap_counting import counted
+from zendesk.gap_news import PREFIX, GapNews, ask
 
 
 class GapFiling:
-    """Argument of a job: the action's id."""
+    """Argument of a job: the action's id, or what GapNews takes: all that is asked of GitHub is in one queue."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._news = GapNews(desk)
 
-    def turn(self, action_id: str) -> float | None:
-        """File or count; seconds until the next try, or None when it is settled.
+    def turn(self, argument: str) -> float | None:
+        """The next bit of the work; seconds until the next try, or None when it is settled."""
+        return self._news.turn(argument) if argument.startswith(PREFIX) else self._filed(argument)
 
-        GitHub wants a second between writes: one write counts every ticket that waits for the same issue.
-        """
+    def _filed(self, action_id: str) -> float | None:
+        """File or count. GitHub wants time between writes: one write counts every ticket that waits for the issue."""
         with self._desk.engine.connect() as connection:
             action = approvals.read_action(connection, action_id)
             if action is None or action.state not in {"sending", "unknown"}:
@@ -39,6 +41,8 @@ class GapFiling:
             return None
         try:
             filed = self._file(self._desk.filing, step, action, others)
+        except NotYet as pace:
+            return pace.retry_after
         except OutsideError as error:
             if not isinstance(error, Refused) or error.retryable:
                 return self._again(action, error)
@@ -47,27 +51,17 @@ class GapFiling:
             return None
         receipt = Receipt(step_id=action.step_id, outcome="done", object=str(filed.number), status=filed.url)
         self._settle([action, *others], receipt)
+        if filed.unsaid:
+            with self._desk.engine.begin() as connection:
+                ask(self._desk, connection, filed.fingerprint, f"say-{action.id}")
         return None
 
     def _file(self, filing: Filing, step: FileIssue, action: Action, others: list[Action]) -> Filed:
         with self._desk.engine.connect() as connection:
-            tickets = [self._ticket(connection, one) for one in (action, *others)]
-        now = self._desk.now()
-        (first, *rest) = [
-            (occurrence(approval, actions, document, now), approval.customer) for approval, actions, document in tickets
-        ]
+            (first, *rest) = [counted(connection, one) for one in (action, *others)]
         for seen, customer in rest:
             filing.remember(step.gap, seen, customer=customer)
         return filing.file(step.gap, first[0], customer=first[1])
-
-    def _ticket(
-        self, connection: sa.Connection, action: Action
-    ) -> tuple[Approval, tuple[Action, ...], dict[str, object]]:
-        approval = approvals.read(connection, action.approval_id)
-        if approval is None:
-            raise LookupError("an action without its approval")
-        stored = cards.read(connection, approval.ticket_id)
-        return approval, approvals.actions(connection, approval.id), dict((stored and stored.document) or {})
 
     def _settle(self, actions: list[Action], receipt: Receipt) -> None:
         with self._desk.engine.begin() as connection:

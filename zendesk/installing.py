@@ -139,7 +139,7 @@ class Installing:
         found = next((one for one in held if one.active), None)
         if found is None:
             found = self._client.create_ticket_field(type=wanted.type, title=wanted.title, options=wanted.options)
-            self._changed(f"ticket field {wanted.title} created")
+            self._changed(f"ticket field {wanted.title} created as {found.id}")
         elif missing := sorted(set(wanted.options) - set(found.options)):
             self._tell(f"Ticket field {wanted.title} lacks the options {', '.join(missing)}; add them in Admin Center.")
         self._keep(f"field_{wanted.key}", str(found.id))

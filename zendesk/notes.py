@@ -10,8 +10,7 @@ from billing.decision import Decision
 from billing.money import Money
 from billing.plan import KINDS, Receipt
 from billing.replies import LINKS
-from billing.reply import fill_links, final
-from github_issues.issue import Occurrence
+from billing.reply import fill_links, final, same_words, untrue
 from integrations.errors import OutsideError, Refused
 from integrations.store import approvals, cards
 from integrations.store.approvals import Action, Approval
@@ -36,6 +35,8 @@ class Writer:
         note = reply = None
         tags: Sequence[str] = ()
         if action.kind == "public_reply":
+            if untrue_now(approval, actions):
+                return Receipt(step_id=action.step_id, outcome="refused", reason="reply_claims")
             reply = paragraphs(reply_body(self._desk, approval, actions, document))
         else:
             note = _run_note(document, approval, actions)
@@ -58,13 +59,24 @@ class Writer:
 
 
 def reply_body(desk: Desk, approval: Approval, actions: Sequence[Action], document: Mapping[str, Any]) -> str:
-    """What the customer is told: the agent's own words, or ours bound to the receipts where they were not edited."""
+    """What the customer is told: the agent's own words, or ours bound to the receipts.
+
+    Ours are told where nothing was edited, and where the agent's words turned out not to be true.
+    """
     follow_up = approval.follow_up
-    facts = follow_up.get("facts")
-    body = str(follow_up["body"])
-    if facts and body.strip() == str(follow_up.get("planned", "")).strip():
+    body, facts = str(follow_up["body"]), follow_up.get("facts")
+    if facts and (same_words(body, str(follow_up.get("planned", ""))) or untrue_now(approval, actions)):
         body = final(facts, receipts_of(actions), desk.policy)
     return fill_links(body, desk.links(thaw(approval.plan), document))
+
+
+def untrue_now(approval: Approval, actions: Sequence[Action]) -> tuple[str, ...]:
+    """What an edited reply says against the receipts: its steps were approved, and one of them did not happen."""
+    follow_up = approval.follow_up
+    body, facts = str(follow_up["body"]), follow_up.get("facts")
+    if not facts or same_words(body, str(follow_up.get("planned", ""))):
+        return ()
+    return untrue(body, facts, receipts_of(actions))
 
 
 def receipts_of(actions: Sequence[Action]) -> tuple[Receipt, ...]:
@@ -83,25 +95,6 @@ def enrichment_note(decision: Decision, sections: Mapping[str, Sequence[str]]) -
     """The internal note of a ticket that was just read: the handoff's six parts as HTML."""
     heading = "Needs a person" if state_of(decision) == "needs_human" else decision.headline
     return f"<p><b>Billing: {escape_html(heading)}</b></p>" + sections_html(sections)
-
-
-def tags_of(decision: Decision) -> tuple[str, ...]:
-    return ("billing_desk", f"billing_{decision.diagnosis.bucket.value}")
-
-
-def occurrence(approval: Approval, actions: Sequence[Action], document: Mapping[str, Any], now: datetime) -> Occurrence:
-    """This ticket as the gap's issue counts it: our own words and sums, nothing of the customer."""
-    plan = thaw(approval.plan)
-    refunded: dict[str, int] = {}
-    for action in actions:
-        if action.kind == "refund_charge" and action.state == "done" and action.amount and action.currency:
-            refunded[action.currency] = refunded.get(action.currency, 0) + action.amount
-    situation = document.get("decision", {}).get("situation") or document.get("decision", {}).get("bucket", "")
-    return Occurrence(
-        ticket_id=approval.ticket_id, seen_at=now, pattern=str(situation).replace("_", " "), refunded=refunded,
-        # What support has mended is no longer at risk.
-        at_risk={} if approval.state == "done" else {c: abs(amount) for c, amount in plan.impact.mrr.items()},
-    )  # fmt: skip
 
 
 def paragraphs(text: str) -> str:

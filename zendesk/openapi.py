@@ -12,7 +12,7 @@ from typing import Any
 from flask import Blueprint, Response
 from marshmallow import Schema, fields, missing, validate
 
-from zendesk import schemas, webhook
+from zendesk import schemas, stripe_events, webhook
 from zendesk.refusals import STATUS
 
 ERRORS: Mapping[int, str] = {
@@ -61,6 +61,11 @@ ROUTES: tuple[Route, ...] = (
         method="post", path="/webhooks/zendesk", says="A delivery of Zendesk's webhook.", who="zendeskSignature",
         answers={202: "accepted: durable before this answer", 200: "seen before, or caused by ourselves"},
         errors=(400, 401, 413), body=(webhook.EventSchema, webhook.TriggerSchema), gives=(_JSON,), result="Delivery",
+    ),
+    Route(
+        method="post", path="/webhooks/stripe", says="An event of Stripe's webhook.", who="stripeSignature",
+        answers={202: "accepted: durable before this answer", 200: "seen before, or nothing that we show changed"},
+        errors=(400, 401, 404, 413), body=stripe_events.StripeEventSchema, gives=(_JSON,), result="Delivery",
     ),
     Route(
         method="post", path="/zendesk/sidebar", says="Zendesk opens the sidebar.", who=None,
@@ -131,6 +136,10 @@ ROUTES: tuple[Route, ...] = (
         who="page,link", gives=(_HTML,),
     ),
     Route(
+        method="get", path="/setup", says="The checks of doctor as a page.", answers={200: "the page"},
+        errors=(401, 403), who="page,link", gives=(_HTML,),
+    ),
+    Route(
         method="get", path="/static/{name}", says="A file of the page; its address changes with its content.",
         answers={200: "the file"}, errors=(404,), who=None, gives=("text/css", "text/javascript", "image/svg+xml"),
         asks=False,
@@ -154,6 +163,10 @@ ROUTES: tuple[Route, ...] = (
     ),
 )
 _SECURITY = {
+    "stripeSignature": {
+        "type": "apiKey", "in": "header", "name": "Stripe-Signature",
+        "description": "t=seconds,v1=hex(HMAC-SHA256(secret, t.body)); good for 300 seconds",
+    },
     "page": {"type": "http", "scheme": "bearer", "description": "the page token of the sidebar"},
     "link": {"type": "apiKey", "in": "query", "name": "sig", "description": "a link of ours, good for seven days"},
     "zendeskSignature": {
@@ -287,6 +300,8 @@ def _type(field: Any) -> dict[str, Any]:
             return to_json_schema(field.schema)
         case fields.List():
             return {"type": "array", "items": _field(field.inner)}
+        case fields.Dict():
+            return {"type": "object"}
         case fields.Bool():
             return {"type": "boolean"}
         case webhook.Whole():
@@ -334,7 +349,7 @@ def _results() -> dict[str, Any]:
         "Card": _object(ticket_id=whole, state=text, version=whole),
         "Approved": _object(approval_id=text, state=text),
         "Approval": _object(
-            id=text, ticket_id=whole, state=text, money_moved=sums,
+            id=text, ticket_id=whole, state=text, money_moved=sums, money_pending=sums,
             steps={"type": "array", "items": _object(id=text, kind=text, state=text)},
         ),
         "Gaps": _object(

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from billing.plan import Blocked, Fact, Impact, Plan, PlannedStep, decode, encode
+from integrations.store.cards import StoredCard
+
+
+def in_round(digest: str, round_: int) -> str:
+    """The digest that is shown and approved. A plan that was stopped comes back in the next round under another one,
+
+    so that a late copy of the first approval approves nothing.
+    """
+    return digest if round_ == 1 else "sha256:" + hashlib.sha256(f"{digest}:{round_}".encode()).hexdigest()
+
+
+def digest_of(stored: StoredCard) -> str | None:
+    """The digest under which the card's plan can be approved; None without a plan."""
+    return in_round(thaw(stored.plan).digest, stored.round) if stored.plan is not None else None
 
 
 def freeze(plan: Plan) -> dict[str, Any]:

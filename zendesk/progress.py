@@ -23,7 +23,7 @@ from zendesk.sections import (
     revenue,
     rows,
 )
-from zendesk.wording import Wording, moment
+from zendesk.wording import LANGUAGES, Wording, moment
 
 RUNNING = frozenset({"holding", "applying"})
 MODES: Mapping[str, str] = {
@@ -135,7 +135,7 @@ def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval
         "skip": say("run.skipped") if state is None or state.get("state") == "skipped" else say("run.canceled"),
         "undone": say("run.undone"),
         "done": receipt.get("says") or "",
-        "fail": (state or {}).get("says") or "",
+        "fail": _why(state or {}, say),
     }.get(mode, "")
     shown = str(receipt.get("object") or "") if mode == "done" and step.amount else ""
     chips = tuple(_chips(mode, step, receipt, state or {}, say, approval))
@@ -149,6 +149,12 @@ def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval
         receipt=shown,
         chips=chips,
     )
+
+
+def _why(state: Row, say: Wording) -> Markup | str:
+    """Why a step did not happen: the sentence that came with it, or in another language that of its code."""
+    says, code = str(state.get("says") or ""), state.get("reason") or "refused"
+    return says if says and (say.lang == LANGUAGES[0] or not say.has(f"reason.{code}")) else say.known("reason", code)
 
 
 def _chips(mode: str, step: PlanStep, receipt: Row, state: Row, say: Wording, approval: str) -> list[Chip]:
@@ -213,6 +219,9 @@ def _lede(card: Card, approval: Mapping[str, Any], stage: str, done: int, hold: 
         return say("run.last_chance" if hold and hold.refund else "run.last_chance_final")
     if stage == "done":
         refund = any(step.get("kind") == "refund_charge" for step in rows(part(card, "plan"), "steps"))
+        pending = say.moneys(approval.get("money_pending"))
+        if pending and not amount:
+            return say("done.pending", amount=pending)
         if not amount:
             return say("done.no_money")
         if not refund:
@@ -271,8 +280,7 @@ def _alerts(
         if step.mode == "unknown":
             alerts.append(say("stopped.alert_unknown", n=step.number))
         elif step.mode == "fail":
-            why = state.get("says") or say.known("reason", state.get("reason") or "refused")
-            alerts.append(say("stopped.alert", n=step.number, why=why))
+            alerts.append(say("stopped.alert", n=step.number, why=_why(state, say)))
     stopped = any((row.get("reason") or "") in _STOPPED_BY or row.get("state") == "canceled" for row in states.values())
     if not alerts and (stopped or approval.get("state") == "stopped"):
         alerts.append(say("stopped.alert_stopped_by"))

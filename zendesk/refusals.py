@@ -23,6 +23,7 @@ STATUS: Mapping[str, int] = {
     "unsupported_media_type": 415,
     "invalid": 422,
     "confirmation_needed": 422,
+    "reply_claims": 422,  # the edited reply says what no step of the approval bears out; `claims` names each
     "server_error": 500,
     "upstream_no_answer": 503,
     "not_configured": 503,

@@ -32,9 +32,29 @@ _TONES = {
     "team_seats": "info",
     "self_serve_gap": "info",
 }
-_BARS = {"suggest": 3, "check": 2, "person": 1}
+_BARS = {"suggest": 3, "check": 2, "decides": 2, "person": 1}
+_APART = 0.5  # two readings whose chances are nearer than this are both told
+_TELLS = 0.6
 CHARGES = frozenset({"pay_invoice"})
 GIVES_BACK = frozenset({"refund_charge"})
+_GRAVE = ("danger", "warning", "info")
+_CALLS = {
+    **dict.fromkeys(
+        (
+            "dispute_open", "dispute_inquiry", "early_fraud_warning", "hard_decline", "payment_blocked", "past_due",
+            "unpaid_after_retries", "card_expired", "refund_failed", "charged_after_cancellation", "identity_mismatch",
+        ), "danger",
+    ),
+    **dict.fromkeys(
+        (
+            "paid_and_active", "multiple_seats", "separate_workspaces", "separate_users", "already_refunded",
+            "partly_refunded", "refund_pending", "trialing", "credit_balance", "tax_on_invoice", "metered_usage",
+            "plan_changed", "proration_charge", "seat_proration", "pending_proration", "recovered_on_retry",
+            "dispute_closed", "cancellation_scheduled", "already_canceled", "several_currencies",
+            "other_currency_shown", "annual_renewal", "trial_converted", "no_customer", "list_truncated",
+        ), "info",
+    ),
+}  # fmt: skip
 _OPEN_DISPUTE = frozenset({"needs_response", "under_review", "warning_needs_response", "warning_under_review"})
 _LIVE = frozenset({"active", "trialing", "past_due", "unpaid", "paused"})
 _ENDS_NOW = frozenset({"cancel_subscription"})
@@ -50,6 +70,7 @@ class Verdict:
     strength: Markup
     headline: str
     lede: str
+    two: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +150,18 @@ def verdict(card: Card, say: Wording) -> Verdict:
     bucket = str(decision.get("bucket") or "undecided")
     person = needs_person(card)
     band = "person" if person else str(decision.get("band") or "check")
-    two = band == "person" and decision.get("second")
+    sure, second = decision.get("confidence") or 0, (decision.get("second") or {}).get("confidence")
+    two = person and second is not None and sure - second < _APART
+    if person and not two and sure >= _TELLS:  # what happened is clear, and is not ours alone to settle
+        band = "decides"
     return Verdict(
         bucket=say("bucket.undecided") if person else say.known("bucket", bucket),
         tone="danger" if person else _TONES.get(bucket, ""),
         bars=_BARS.get(band, 1),
         strength=say("band.two") if two else say.known("band", band),
         headline=str(decision.get("headline") or say.known("bucket", bucket)),
-        lede=str(decision.get("lede") or decision.get("why") or ""),
+        lede=str((person and decision.get("why")) or decision.get("lede") or decision.get("why") or ""),
+        two=two,
     )
 
 
@@ -353,6 +378,15 @@ def blocked(card: Card, say: Wording) -> list[Markup]:
     return [
         say("plan.blocked", what=say.listed(names), why=say.known("blocked", why)) for why, names in by_reason.items()
     ]
+
+
+def callouts(card: Card) -> list[tuple[str, str]]:
+    """Tone and sentence of at most three anomalies, the gravest first, nothing said twice."""
+    said = dict.fromkeys(
+        (_CALLS.get(str(row.get("code")), "warning"), str(row.get("says") or ""))
+        for row in rows(part(card, "billing_state"), "anomalies")
+    )
+    return sorted((one for one in said if one[1]), key=lambda one: _GRAVE.index(one[0]))[:3]
 
 
 def stamp(card: Card, now: datetime) -> tuple[Any, bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import select
 import signal
 import socket
 import threading
@@ -18,6 +19,7 @@ from waitress.task import ErrorTask
 from waitress.wasyncore import dispatcher
 
 DRAIN_SECONDS = 12.0
+TURN_SECONDS, QUIET_TURNS = 0.05, 5
 STOP_SECONDS = 14.0  # whoever stops us kills after 15
 
 
@@ -99,19 +101,7 @@ def serve(
     Raises PortTaken before `on_start`, which is called once the address is ours. `on_stop` gets the seconds it has.
     """
     counted = InFlight(app)
-    socket_map: dict[int, Any] = {}
-    try:
-        server = create_server(
-            counted, map=socket_map, host=host, port=port, threads=threads, connection_limit=1000, channel_timeout=20,
-            max_request_body_size=1024 * 1024 + 4096, max_request_header_size=32 * 1024, ident="billing-desk",
-            clear_untrusted_proxy_headers=True,
-        )  # fmt: skip
-    except OSError as error:
-        raise PortTaken(
-            f"{host}:{port} is taken or not ours. Stop what listens there, or choose another --port."
-        ) from error
-    for one in socket_map.values():
-        one.channel_class = _Channel
+    server, socket_map = _listening(counted, host, port, threads)
     on_start()
     stopping = threading.Event()
 
@@ -119,6 +109,8 @@ def serve(
         if not stopping.is_set():
             stopping.set()
             for one in [one for one in socket_map.values() if one.accepting]:
+                while select.select([one.socket], [], [], 0)[0]:
+                    one.handle_accept()  # who has knocked already is let in: closing would turn them away
                 dispatcher.close(one)  # the listening sockets only: answers still need the server's trigger
             threading.Thread(target=_leave, args=(counted, on_stop), daemon=True).start()
 
@@ -135,11 +127,36 @@ def serve(
         time.sleep(1.0)  # the leaving thread ends the process
 
 
+def serve_beside(app: Callable[..., Iterable[bytes]], host: str, port: int) -> None:
+    """Answer a few probes beside the real work, as long as the process lives. Raises PortTaken."""
+    server, _ = _listening(app, host, port, threads=2)
+    threading.Thread(target=server.run, name="probes", daemon=True).start()
+
+
+def _listening(app: Callable[..., Iterable[bytes]], host: str, port: int, threads: int) -> tuple[Any, dict[int, Any]]:
+    """waitress at the address, not yet running, and its sockets."""
+    sockets: dict[int, Any] = {}
+    try:
+        server = create_server(
+            app, map=sockets, host=host, port=port, threads=threads, connection_limit=1000, channel_timeout=20,
+            max_request_body_size=1024 * 1024 + 4096, max_request_header_size=32 * 1024, ident="billing-desk",
+            clear_untrusted_proxy_headers=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise PortTaken(
+            f"{host}:{port} is taken or not ours. Stop what listens there, or choose another --port (a worker: --probe-port)."
+        ) from error
+    for one in sockets.values():
+        one.channel_class = _Channel
+    return server, sockets
+
+
 def _leave(counted: InFlight, on_stop: Callable[[int], None]) -> None:
     began = time.monotonic()
-    while counted.running and time.monotonic() < began + DRAIN_SECONDS:
-        time.sleep(0.05)
-    time.sleep(0.2)  # the last answer's bytes
+    quiet = 0  # turns without a request: the last one's bytes go out, and who was let in last begins to be read
+    while quiet < QUIET_TURNS and time.monotonic() < began + DRAIN_SECONDS:
+        time.sleep(TURN_SECONDS)
+        quiet = 0 if counted.running else quiet + 1
     on_stop(max(1, int(STOP_SECONDS - (time.monotonic() - began))))
     # The engine's threads are not daemons and would keep the process alive (design/engine.md, finding 3).
     os._exit(0)

@@ -9,15 +9,16 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import sqlalchemy as sa
 
-from billing.gap import CATALOGUE
 from billing.policy import Policy, PolicyError, parse
-from integrations.checks import Check, Question, Report, State, examine
+from integrations.checks import Check, Report, State, examine
 from integrations.checks.expected import SETUP_SCOPES
+from integrations.checks.stripe_access import NoPortal, switch_on_portal
 from integrations.errors import Forbidden, OutsideError, Refused, Unauthorized
 from integrations.http import Door
 from integrations.settings import Settings, SettingsError, read_settings
@@ -25,9 +26,11 @@ from integrations.store import database
 from integrations.zendesk_client import ApiToken, OAuthClient, ZendeskClient
 from zendesk.commands import NO, UPSTREAM, USAGE, Stop
 from zendesk.installing import Installing, NotInstalled
+from zendesk.links import signed_link
 from zendesk.packaging import build, validate
+from zendesk.setup_page import DOTENV, question
+from zendesk.uninstalling import kept, remove
 
-DOTENV = Path(".env")
 WIDTH = 80
 INSTALL_SECONDS = 30.0  # of one call; an upload is the longest
 _NAME, _INDENT = 22, 31
@@ -36,18 +39,19 @@ _COLOURS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red", State.SK
 
 @click.command(help="Check settings, store, Stripe, Zendesk and GitHub; each fault with its mend.")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
-def doctor(as_json: bool) -> None:
+@click.option("--fix", type=click.Choice(["portal"]), help="first switch on what customers need in Stripe's portal")
+@click.option("--link", is_flag=True, help="only print a link to the same checks as a page, good for seven days")
+def doctor(as_json: bool, fix: str | None, link: bool) -> None:
     settings = _settings()
     policy = _policy(settings)
-    report = examine(
-        Question(
-            settings=settings,
-            labels=(*policy.github.labels, *(f"gap:{kind}" for kind in sorted(CATALOGUE))),
-            repositories=tuple(sorted(set(policy.github.routes.values()))),
-            environment=os.environ,
-            dotenv=DOTENV,
-        )
-    )
+    if link:
+        if not (settings.secret_keys and settings.public_url):
+            raise Stop("--link needs BILLING_DESK_SECRET_KEY and BILLING_DESK_PUBLIC_URL.", USAGE)
+        click.echo(signed_link(settings, "setup", datetime.now(UTC)))
+        return
+    if fix:
+        _fix_portal(settings)
+    report = examine(question(settings, policy))
     if as_json:
         click.echo(json.dumps(_document(report), indent=2, ensure_ascii=False))
     else:
@@ -95,8 +99,30 @@ def install() -> None:
         click.echo(f"{name}={value}")
 
 
+@click.command(help="Remove from Zendesk what install made; without --yes it is only listed.")
+@click.option("--yes", is_flag=True, help="remove it; ticket fields lose their values on every ticket")
+def uninstall(yes: bool) -> None:
+    settings = _settings()
+    if not settings.zendesk:
+        raise Stop("ZENDESK_SUBDOMAIN and ZENDESK_OAUTH_CLIENT_ID are not set. uninstall needs an admin's.", USAGE)
+    engine = database.open_engine(settings.database_url, pool=1)
+    try:
+        with _one_sentence("uninstall"):
+            database.check_schema(engine)
+            things = kept(engine)
+            if not yes:
+                for _, kind, number in things:
+                    click.echo(f"{kind} {number}")
+                click.echo("Run it with --yes to remove these." if things else "There is nothing to remove.", err=True)
+                return
+            for sentence in remove(_admin(settings), engine) if things else ():
+                click.echo(sentence)
+    finally:
+        engine.dispose()
+
+
 @contextlib.contextmanager
-def _one_sentence() -> Iterator[None]:
+def _one_sentence(command: str = "install") -> Iterator[None]:
     """Turn what can go wrong while installing into Stop, with the exit code that it has."""
     try:
         yield
@@ -116,7 +142,7 @@ def _one_sentence() -> Iterator[None]:
     except Refused as error:
         raise Stop(f"Zendesk refused {error.method} {error.path}: {error.code or error.status}.", NO) from error
     except OutsideError as error:
-        raise Stop(f"Zendesk did not answer ({error.kind}). Run billing-desk install again.", UPSTREAM) from error
+        raise Stop(f"Zendesk did not answer ({error.kind}). Run billing-desk {command} again.", UPSTREAM) from error
 
 
 def _installable(settings: Settings) -> None:
@@ -146,6 +172,20 @@ def _admin(settings: Settings) -> ZendeskClient:
         scopes = ", ".join(sorted(probe.missing))
         raise Stop(f"The OAuth client was not granted {scopes}. Allow these scopes for install.", USAGE)
     return client
+
+
+def _fix_portal(settings: Settings) -> None:
+    if not settings.stripe_write_key:
+        raise Stop("STRIPE_WRITE_KEY is not set: --fix portal changes Stripe's portal with it.", USAGE)
+    try:
+        changed = switch_on_portal(settings)
+    except NoPortal as error:
+        raise Stop(str(error), NO) from error
+    except (Unauthorized, Forbidden) as error:
+        raise Stop("STRIPE_WRITE_KEY may not change the portal: allow rak_customer_portal_write.", USAGE) from error
+    except OutsideError as error:
+        raise Stop(f"Stripe did not change the portal ({error.kind}). Run it again.", UPSTREAM) from error
+    click.echo(f"Portal {changed}: cancel, payment method, invoices and login page are on.", err=True)
 
 
 def _document(report: Report) -> Mapping[str, object]:

@@ -7,9 +7,8 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Blueprint, Response, request
 from marshmallow import Schema, ValidationError
@@ -25,6 +24,7 @@ from zendesk.assets import CACHE_CONTROL, asset
 from zendesk.card import stamp
 from zendesk.desk import Desk
 from zendesk.events import Streams, wants_events
+from zendesk.reader import as_typed, reader_language, reader_zone
 from zendesk.refusals import Refusal
 from zendesk.schemas import ApprovalSchema, ChoiceSchema, CorrectionSchema, LookupSchema, UndoSchema
 from zendesk.signatures import Launch, PageTokens, Untrusted, check_launch
@@ -106,12 +106,20 @@ class Sidebar:
         if error is not None:
             at = stamp(self.desk.now())
             document["error"] = {"code": error.code, "message": error.message, "money_moved": False, "at": at}
+            document |= as_typed(document, error.code)
         code = status or (202 if stored.document is None else 200)
         if not wants_html():
             return said(document, code)
         view = request.values.get("view", "review" if error else "glance")
         viewer = self.viewer(agent)
-        html = render_card(document, view=view, lang=_language(agent), now=self.desk.now(), agent=viewer, zone=_zone())
+        html = render_card(
+            document,
+            view=view,
+            lang=reader_language(agent.locale),
+            now=self.desk.now(),
+            agent=viewer,
+            zone=reader_zone(),
+        )
         return page(html, code)
 
     def refuse(self, refusal: Refusal) -> Response:
@@ -127,7 +135,7 @@ class Sidebar:
             "state": "failed",
             "error": {"code": refusal.code, "message": refusal.message},
         }
-        return page(render_card(document, now=self.desk.now()), refusal.status)
+        return page(render_card(document, lang=reader_language(), now=self.desk.now()), refusal.status)
 
     def _ticket_of_request(self) -> int | None:
         arguments = request.view_args or {}
@@ -179,7 +187,7 @@ def _add_launch(routes: Blueprint, sidebar: Sidebar) -> None:
             return _closed(type(reason).__name__)
         html = render_page(
             token=sidebar.tokens.issue(agent.id, desk.now()), scheme=request.args.get("colorScheme", "light"),
-            lang=_language(agent), sdk_url=frame.sdk_url, agent=sidebar.viewer(agent), now=desk.now(),
+            lang=reader_language(agent.locale), sdk_url=frame.sdk_url, agent=sidebar.viewer(agent), now=desk.now(),
         )  # fmt: skip
         return page(html)
 
@@ -208,7 +216,8 @@ def _add_tickets(routes: Blueprint, sidebar: Sidebar) -> None:
     def card(ticket_id: int) -> Response:
         agent = sidebar.agent_for(ticket_id)
         with desk.engine.begin() as connection:
-            if cards.read(connection, ticket_id) is None:
+            stored = cards.read(connection, ticket_id)
+            if stored is None or stored.erased:
                 ask(desk, connection, ticket_id)
         return sidebar.card(ticket_id, agent)
 
@@ -377,20 +386,6 @@ def _approval_form() -> Mapping[str, Any]:
         "file_issue": form.get("file_issue") in {"1", "on", "true"},
         "confirm": form.get("confirm") or None,
     }
-
-
-def _language(agent: Agent) -> str:
-    wanted = request.headers.get("Accept-Language") or agent.locale
-    return wanted.split(",")[0].split("-")[0].strip().lower()[:2] or "en"
-
-
-def _zone() -> tzinfo:
-    """The agent's own time zone, as the page names it; UTC for anything else."""
-    name = request.headers.get("X-Time-Zone", "")
-    try:
-        return ZoneInfo(name) if 0 < len(name) < 64 else UTC
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC
 
 
 def _closed(reason: str) -> Response:

@@ -10,10 +10,12 @@ import sqlalchemy as sa
 from billing.plan import KINDS
 from integrations.store import approvals, cards
 from integrations.store.approvals import Action, Approval
-from zendesk.applying import money_moved
+from zendesk import gap_news
+from zendesk.applying import money_moved, money_pending
 from zendesk.card import stamp
 from zendesk.desk import Desk
 from zendesk.notes import reply_body
+from zendesk.plans import in_round
 
 # What a reason code means, for the agent; codes we do not know are shown as they are.
 SAYS: Mapping[str, str] = {
@@ -29,6 +31,9 @@ SAYS: Mapping[str, str] = {
     "amount_changed": "The open amount is another one by now.",
     "invoice_not_open": "The invoice is not open any more.",
     "not_permitted": "The Stripe key may not do this.",
+    "refund_failed": "The refund failed at the bank. The customer has not got the money.",
+    "refund_canceled": "The refund was canceled. The customer has not got the money.",
+    "refund_still_pending": "Stripe has not finished this refund for a month. Look in Stripe.",
     "no_answer": "No answer yet; it is tried again.",
     "github_no_answer": "GitHub does not answer; the ticket is saved and filed later.",
 }
@@ -41,13 +46,17 @@ def card_document(desk: Desk, stored: cards.StoredCard) -> dict[str, Any]:
     document["version"] = stored.version
     document["integrations"] = {"github": desk.filing is not None, "stripe_write": desk.executor is not None}
     document["approval"] = None
+    with desk.engine.connect() as connection:
+        document["news"] = gap_news.of_ticket(connection, stored.ticket_id)
+    if document.get("plan"):
+        document["plan"] = {**document["plan"], "digest": in_round(document["plan"]["digest"], stored.round)}
     if stored.approval_id and document.get("plan"):
         with desk.engine.connect() as connection:
             approval = approvals.read(connection, stored.approval_id)
             actions = approvals.actions(connection, stored.approval_id)
         if approval is not None and _current(approval, document):
             document["approval"] = approval_document(desk, approval, actions, document)
-            document["plan"] = {**document["plan"], "steps": _frozen_steps(approval, document)}
+            document["plan"] = {**document["plan"], "steps": _frozen_steps(approval, stored.document or {})}
     return document
 
 
@@ -58,11 +67,8 @@ def _current(approval: Approval, document: Mapping[str, Any]) -> bool:
 
 def _frozen_steps(approval: Approval, document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The approved plan's steps as the card shows steps, also when a newer plan has been made meanwhile."""
-    shown = (
-        {step["id"]: step for step in document["plan"]["steps"]}
-        if approval.digest == document["plan"]["digest"]
-        else {}
-    )
+    same = approval.digest == in_round(document["plan"]["digest"], approval.round)
+    shown = {step["id"]: step for step in document["plan"]["steps"]} if same else {}
     steps = []
     for frozen in approval.plan["steps"]:
         kind = KINDS[frozen["step"]["kind"]]
@@ -74,11 +80,17 @@ def _frozen_steps(approval: Approval, document: Mapping[str, Any]) -> list[dict[
                 "running": frozen["running"], "done": frozen["done"], "detail": frozen["detail"],
                 "reversible": kind.reversible, "final": not kind.reversible, "requires": frozen["requires"],
                 "object": frozen["step"].get(kind.acts_on) if kind.acts_on else None,
-                "undo_until": frozen["undo_until"], "optional": frozen["optional"],
+                "undo_until": frozen["undo_until"], "optional": frozen["optional"], "writes": kind.moves,
+                "topic": _topic(frozen["step"]),
                 **({"amount": amount["amount"], "currency": amount["currency"]} if amount else {}),
             }
         )  # fmt: skip
     return steps
+
+
+def _topic(step: Mapping[str, Any]) -> str | None:
+    """As `card.topic_of`, of a stored step."""
+    return next((step[name] for name in ("question", "topic", "reason") if step.get(name)), None)
 
 
 def approval_document(
@@ -96,6 +108,7 @@ def approval_document(
         "at": stamp(approval.created_at),
         "finished_at": stamp(approval.finished_at),
         "money_moved": money_moved(actions),
+        "money_pending": money_pending(actions),
         "hold_until": stamp(approval.hold_until) if approval.state == "holding" else None,
         "steps": [_step(action) for action in actions if action.kind != "public_reply"],
         "reply": _reply(desk, approval, actions, document),

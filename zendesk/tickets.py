@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from billing.evidence import Requester, TicketText, Verification
 from integrations.zendesk_client import ZendeskClient
 from integrations.zendesk_schemas import Comment, Ticket, User, UserIdentity
@@ -13,12 +15,12 @@ def read_request(client: ZendeskClient, ticket_id: int) -> tuple[Ticket, TicketT
     Raises OutsideError (NotFound for a ticket that is not there).
     """
     ticket = client.ticket(ticket_id)
-    comments = client.comments(ticket_id)
+    comments, known = client.conversation(ticket_id)
     if ticket.requester_id is None:
         return ticket, TicketText(subject=ticket.subject, body=ticket.description), Requester()
-    user = client.user(ticket.requester_id)
+    user = known.get(ticket.requester_id) or client.user(ticket.requester_id)
     identities = client.identities(ticket.requester_id)
-    asking = _asking(comments, ticket, _staff(client, comments, ticket))
+    asking = _asking(comments, ticket, _staff(client, comments, ticket, known))
     text = TicketText(
         subject=ticket.subject or "",
         body=asking.plain_body if asking else (ticket.description or ""),
@@ -36,10 +38,13 @@ def _asking(comments: tuple[Comment, ...], ticket: Ticket, staff: frozenset[int]
     return public[-1] if public else None
 
 
-def _staff(client: ZendeskClient, comments: tuple[Comment, ...], ticket: Ticket) -> frozenset[int]:
+def _staff(
+    client: ZendeskClient, comments: tuple[Comment, ...], ticket: Ticket, known: Mapping[int, User]
+) -> frozenset[int]:  # fmt: skip
     """Authors of public comments, other than the requester, who are agents here."""
     authors = {comment.author_id for comment in comments if comment.public} - {ticket.requester_id, None}
-    return frozenset(one for one in authors if one is not None and client.user(one).role in {"agent", "admin"})
+    people = [known.get(one) or client.user(one) for one in authors if one is not None]
+    return frozenset(one.id for one in people if one.role in {"agent", "admin"})
 
 
 def _requester(ticket: Ticket, user: User, identities: tuple[UserIdentity, ...], asking: Comment | None) -> Requester:

@@ -25,6 +25,10 @@ class Upkeep:
         """Name -> seconds, as the worker wants it."""
         return {name: task.every_seconds for name, task in self._tasks.items()}
 
+    def also(self, name: str, task: Task) -> Upkeep:
+        """This and one more."""
+        return Upkeep({**self._tasks, name: task})
+
     def turn(self, name: str) -> float | None:
         """One round; a name that a newer version knows is left alone."""
         if name in self._tasks:

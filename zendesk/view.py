@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from typing import Any
 from urllib.parse import quote
@@ -23,13 +23,15 @@ from markupsafe import Markup
 from zendesk import assets, button, progress, sections
 from zendesk.assets import asset, asset_url
 from zendesk.sections import Card, part, rows, texts
+from zendesk.sentences import localized
 from zendesk.timeline import timeline
-from zendesk.wording import Wording, cleaned, language, moment
+from zendesk.wording import LANGUAGES, Wording, cleaned, language, moment
 
 __all__ = ["Viewer", "asset", "asset_url", "language", "render_card", "render_page"]
 
 _SCHEMES = ("light", "dark")
-_JS_TEXTS = ("reply_in", "reply_added", "reply_failed", "offline", "copied")
+_JS_TEXTS = ("reply_in", "reply_added", "reply_failed", "offline", "copied", "copy_failed")
+_SETTLES = timedelta(seconds=20)  # how long a finished card still asks whether GitHub has taken the issue
 _TAG = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 _CLOSED = frozenset({"no_access_to_ticket", "unauthorized"})
 
@@ -96,6 +98,7 @@ def render_card(
     card = cleaned(card)
     viewer = agent or Viewer()
     say = Wording(lang=language(lang), now=now, zone=zone, with_code=sections.several_currencies(card))
+    card = localized(card, say)
     ticket = card.get("ticket_id")
     base = _base(say, ticket if isinstance(ticket, int) else None, "review" if view == "review" else "glance")
     base |= {"card": card, "viewer": viewer}
@@ -127,11 +130,11 @@ def _plan(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording, error:
         verdict=sections.verdict(card, say),
         effects=sections.effects(card, say),
         customer=_customer(card, say),
-        pick=undecided,
         waits=waits,
         drawing=timeline(state, moment(card.get("as_of")) or say.now, say),
         key_values=sections.key_values(card, say),
         missing=_missing(state, say),
+        callouts=sections.callouts(card),
         reasons=reasons[:3],
         more_reasons=reasons[3:],
         buckets=sections.BUCKETS,
@@ -161,8 +164,9 @@ def _run(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording) -> str:
     )
     path = f"/api/approvals/{quote(run.id, safe='')}"
     # GitHub has its own time: the approval is done, and its step still runs for a moment.
-    settling = run.stage == "done" and any(step.mode == "run" for step in run.steps)
-    pace = "2s" if settling else {"running": "1s", "hold": "1s", "waiting": "5s"}.get(run.stage, "")
+    ended = moment(approval.get("finished_at")) or say.now
+    settling = run.stage == "done" and any(s.mode == "run" for s in run.steps) and say.now - ended < _SETTLES
+    pace = "4s" if settling else {"running": "1s", "hold": "1s", "waiting": "5s"}.get(run.stage, "")
     read_at, old = sections.stamp(card, say.now)
     return _rendered(
         "run.html",
@@ -178,7 +182,8 @@ def _run(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording) -> str:
         second_label=button.money_label(card, say),
         issue=part(approval, "issue"),
         error=part(card, "error"),
-        moved=_moved(part(card, "error"), say),
+        # A later refusal is told beside what this approval has moved: money that went out is never "no money".
+        moved=_moved({"money_moved": part(card, "error").get("money_moved") or approval.get("money_moved")}, say),
         read_at=read_at,
         old=old,
     )
@@ -202,6 +207,7 @@ def _base(say: Wording, ticket_id: int | None, view: str) -> dict[str, Any]:
         "ticket_id": ticket_id,
         "link": sections.link,
         "initials": sections.initials,
+        "told": lambda error: _told(error or {}, say),
     }
 
 
@@ -218,11 +224,18 @@ def _customer(card: Card, say: Wording) -> dict[str, Any]:
         "url": sections.link(address),
         "meta": sections.matched(card, say),
         "facts": sections.facts(card, say),
-        "candidates": rows(customer, "candidates"),
+        "candidates": [{**row, "summary": _summary(row, say)} for row in rows(customer, "candidates")],
         "siblings": rows(customer, "siblings")[:3],
         "chosen": customer.get("chosen"),
         "identity": customer.get("identity"),
     }
+
+
+def _summary(candidate: Mapping[str, Any], say: Wording) -> Markup | str:
+    live, paid = candidate.get("live"), candidate.get("paid")
+    if not isinstance(live, int) or not isinstance(paid, int):
+        return str(candidate.get("summary") or "")
+    return say("customer.summary", n=live, paid=paid) if live or paid else say("customer.no_payments")
 
 
 def _unidentified(card: Card) -> bool:
@@ -257,6 +270,14 @@ def _moved(error: Mapping[str, Any], say: Wording) -> Markup:
     if isinstance(amount, Mapping) and (text := say.moneys(amount)):
         return say("error.moved", amount=text)
     return say("error.no_money") if not amount else Markup("")
+
+
+def _told(error: Mapping[str, Any], say: Wording) -> Markup | str:
+    """What was refused: the exact English sentence, or in another language that of its code."""
+    message, key = str(error.get("message") or ""), f"refusal.{error.get('code')}"
+    if (say.lang == LANGUAGES[0] and message) or not say.has(key):
+        return message
+    return say(key) + f" {message}" * (error.get("code") == "reply_claims")  # which words it is, in English
 
 
 def _script_json(document: Mapping[str, Any]) -> Markup:

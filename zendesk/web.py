@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, Response, g, request
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
+from integrations import correlation
 from integrations.errors import Forbidden, NotFound, OutsideError, RateLimited
 from zendesk.answers import content_policy, refused, said
 from zendesk.refusals import Refusal
@@ -52,6 +53,7 @@ def _add_frame(app: Flask, policy: str) -> None:
     def begin() -> None:
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else "rq_" + secrets.token_hex(10)
+        correlation.begin(g.request_id)
         g.began = time.monotonic()
 
     @app.after_request

@@ -96,6 +96,9 @@ class Wording:
         chosen = form if isinstance(form, str) else form["one" if values.get("n") == 1 else "other"]
         return Markup(chosen).format(**values)  # noqa: S704 - our own catalogue; `format` escapes the values
 
+    def has(self, key: str) -> bool:
+        return key in catalogue(self.lang)
+
     def known(self, family: str, code: object, fallback: str | None = None) -> Markup:
         """The text for a code of a closed list; an unknown code is shown as its own words, never guessed."""
         key = f"{family}.{code}"

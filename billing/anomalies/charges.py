@@ -150,11 +150,11 @@ def refunds(scene: Scene) -> Iterator[Anomaly]:
     for charge in scene.joins.charges.values():
         if not paid(charge):
             continue
-        back = money(charge.amount_refunded, charge.currency)
         if charge.refunded or charge.amount_refunded >= charge.amount_captured:
             says = f"The payment of {day(charge.created)} was refunded in full."
             yield anomaly("already_refunded", says, [charge.id])
         elif charge.amount_refunded > 0:
+            back = money(charge.amount_refunded, charge.currency)
             says = f"{back} of the payment of {day(charge.created)} was refunded."
             yield anomaly("partly_refunded", says, [charge.id])
         newest = max(charge.refunds, key=lambda refund: (refund.created, refund.id), default=None)

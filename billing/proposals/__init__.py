@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from billing.diagnosis import Diagnosis, Source, needs_write, telling
-from billing.evidence import Bucket, TicketEvidence
-from billing.identity import Identity, Level
+from billing.diagnosis import Diagnosis, Source, needs_write
+from billing.evidence import Bucket
+from billing.identity import Level
 from billing.plan import Plan
-from billing.policy import Policy
 from billing.proposals import steps
 from billing.proposals.draft import Draft
 from billing.proposals.table import TABLE
-from billing.reading.scoring import log_odds
 from billing.situations.scene import Scene
 from billing.situations.self_serve import portal_gap
 from billing.situations.situation import Situation
-from billing.snapshot import Anomaly, BillingSnapshot
+from billing.snapshot import BillingSnapshot
 
 _SUSPECT = frozenset({Level.MISMATCH, Level.UNKNOWN})
 
 
-def propose(
-    evidence: TicketEvidence,
-    snapshot: BillingSnapshot,
-    identity: Identity,
-    anomalies: tuple[Anomaly, ...],
-    diagnosis: Diagnosis,
-    policy: Policy,
-) -> Plan:
+def propose(scene: Scene, diagnosis: Diagnosis, line: Situation | None) -> Plan:
     """The plan for the situation that the diagnosis names; without one, what the bucket alone justifies: no money."""
-    scene = Scene(evidence=evidence, snapshot=snapshot, identity=identity, anomalies=anomalies, policy=policy)
-    line = named_situation(scene, diagnosis)
     corrected = any(signal.source is Source.AGENT for signal in diagnosis.signals_for)
     draft = Draft(scene, line, cautious=diagnosis.needs_human, corrected=corrected)
     if diagnosis.bucket is Bucket.NOT_BILLING:
@@ -42,18 +31,10 @@ def propose(
     if diagnosis.needs_human and not any(p.step.kind in {"hand_over", "ask_customer"} for p in draft.steps):
         steps.hand_over(draft, line.person or "two_readings" if line else "undecided", None, diagnosis.why)
     steps.note(draft)
-    gap = gap_behind(diagnosis, line, snapshot)
+    gap = gap_behind(diagnosis, line, scene.snapshot)
     if gap is not None and draft.trusted:
         steps.issue(draft, gap)
     return draft.finish()
-
-
-def named_situation(scene: Scene, diagnosis: Diagnosis) -> Situation | None:
-    """The situation of the diagnosis, recognised again from the same facts."""
-    if diagnosis.situation is None:
-        return None
-    lines = telling(scene, log_odds(scene.evidence))
-    return next((x for x in lines if x.name == diagnosis.situation and x.bucket is diagnosis.bucket), None)
 
 
 def gap_behind(diagnosis: Diagnosis, situation: Situation | None, snapshot: BillingSnapshot) -> str | None:
@@ -118,4 +99,4 @@ def _general(draft: Draft, diagnosis: Diagnosis) -> None:
             steps.hand_over(draft, diagnosis.bucket.value, subscription, "A person decides; Stripe shows nothing odd.")
 
 
-__all__ = ["gap_behind", "named_situation", "portal_gap", "propose"]
+__all__ = ["gap_behind", "portal_gap", "propose"]

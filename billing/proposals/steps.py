@@ -101,11 +101,12 @@ def stop(draft: Draft, name: str) -> bool:
             return False
     end = day(subscription.current_period_end, draft.now)
     product = draft.scene.product(name)
+    began = day(subscription.created, draft.now)
     words = Words(
         title=f"Stop {product} at {end}",
         running=f"Stopping {product}",
         done=f"{product} ends {end}",
-        says=f"The {product} subscription {name} ends on {end} and does not renew; it works until then.",
+        says=f"The {product} subscription of {began} ends on {end} and does not renew; it works until then.",
         detail="Usage of the last period is billed at the end." if _metered(subscription) else "",
     )
     about = (*(draft.line.keep if draft.line else ()), *(draft.line.extra if draft.line else ()))

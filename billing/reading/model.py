@@ -19,8 +19,11 @@ _LEAST_WORDS = 1
 
 @cache
 def _model() -> tuple[float, tuple[float, ...], memoryview]:
-    """Raises ValueError when the file belongs to another version of the features."""
-    raw = (files("billing.reading") / "model.bin").read_bytes()
+    return unpacked((files("billing.reading") / "model.bin").read_bytes())
+
+
+def unpacked(raw: bytes) -> tuple[float, tuple[float, ...], memoryview]:
+    """What `packed` wrote. Raises ValueError when the file belongs to another version of the features."""
     magic, slots, scale, *intercepts = _HEADER.unpack_from(raw)
     table = memoryview(raw)[_HEADER.size :].cast("b")
     if magic != MAGIC or slots != SLOTS or len(table) != SLOTS * len(BUCKETS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.evidence import Requester, TicketEvidence, TicketText
+from billing.evidence import IdentifierKind, Requester, TicketEvidence, TicketText
 from billing.reading.codes import TextCode
 from billing.reading.gate import has_role_line, is_bulk_mail, is_machine_mail
 from billing.reading.identifiers import identifiers_in
@@ -57,7 +57,10 @@ def read_ticket(text: TicketText, requester: Requester, ticket_id: int | None) -
     machine = is_machine_mail(text, requester, subject, body) or (
         is_bulk_mail(text.headers) and not asked and not said.keys() - _NOT_OURS - {TextCode.TXT_BILLING_WORD}
     )
-    _add_gate_codes(said, words, subject, machine=machine, instructed=instructed)
+    identifiers = identifiers_in(whole, language)
+    if any(found.kind is IdentifierKind.AMOUNT and not found.value.endswith("?") for found in identifiers):
+        said.setdefault(TextCode.TXT_BILLING_WORD, "")  # a sum with its currency is about money
+    _add_gate_codes(said, words, subject, machine=machine, instructed=instructed, certain=certain)
     signals = weighed(said)
     model = model_signal(words.units)
     return TicketEvidence(
@@ -68,7 +71,7 @@ def read_ticket(text: TicketText, requester: Requester, ticket_id: int | None) -
         language=language,
         signals=(*signals, model) if model else tuple(signals),
         wishes=() if machine else asked,
-        identifiers=identifiers_in(whole, language),
+        identifiers=identifiers,
         machine_mail=machine,
         instructions_to_machine=instructed,
         has_text=bool(asked) or _says_something(words),
@@ -104,7 +107,10 @@ def _sentence_start(line: str, span: Span) -> int:
     return max(line.rfind(mark, 0, span[0]) for mark in ".!?。！？:") + 1
 
 
-def _add_gate_codes(said: dict[TextCode, str], words: View, subject: str, *, machine: bool, instructed: bool) -> None:
+def _add_gate_codes(
+    said: dict[TextCode, str], words: View, subject: str, *, machine: bool, instructed: bool, certain: bool
+) -> None:
+    """`certain`: the language is one we read; in another one the lack of a billing word says nothing."""
     if machine:
         said[TextCode.TXT_MACHINE] = subject
     if instructed:
@@ -115,7 +121,7 @@ def _add_gate_codes(said: dict[TextCode, str], words: View, subject: str, *, mac
         - {TextCode.TXT_BILLING_WORD, TextCode.TXT_INSTRUCTIONS, TextCode.TXT_QUALITY, TextCode.TXT_NO_ACCESS}
     ):
         said.setdefault(TextCode.TXT_BILLING_WORD, "")
-    if TextCode.TXT_BILLING_WORD not in said and words.units:
+    if certain and TextCode.TXT_BILLING_WORD not in said and words.units:
         said[TextCode.TXT_NO_BILLING_WORD] = ""
 
 

@@ -43,16 +43,23 @@ _PROVES = {"stop": "canceled", "stop_extra": "canceled", "end_now": "canceled", 
 
 def check(body: str, facts: Facts, receipts: Sequence[Receipt]) -> tuple[str, ...]:
     """Each problem once, empty when the reply is fine. `facts["links"]`, when set, are the links that were put in."""
-    languages = tuple(language for language in dict.fromkeys((facts["language"], "en")) if language in available())
-    body = _without_names(body, facts)
-    found = (
-        *_amounts(body, facts),
-        *_days(body, facts, languages),
-        *_links(body, facts),
-        *_secrets(body, languages),
-        *_claims(body, facts, receipts, languages),
-    )
+    named, languages = _without_names(body, facts), _languages(facts)
+    strange = (*_days(named, facts, languages), *_links(named, facts), *_words(named, languages))
+    return tuple(dict.fromkeys((*untrue(body, facts, receipts), *strange)))
+
+
+def untrue(body: str, facts: Facts, receipts: Sequence[Receipt]) -> tuple[str, ...]:
+    """The problems that no reply may have, whoever wrote it: wrong amounts, claims without a receipt, leaks.
+
+    Days, links and words of their own are an agent's to write; `check` names those too.
+    """
+    named = _without_names(body, facts)
+    found = (*_amounts(named, facts), *_claims(named, facts, receipts, _languages(facts)), *_leaks(named))
     return tuple(dict.fromkeys(found))
+
+
+def _languages(facts: Facts) -> tuple[str, ...]:
+    return tuple(language for language in dict.fromkeys((facts["language"], "en")) if language in available())
 
 
 def _without_names(body: str, facts: Facts) -> str:
@@ -160,22 +167,26 @@ def _links(body: str, facts: Facts) -> Iterator[str]:
     ours = set(facts.get("links", {}).values())
     for found in _LINK.finditer(body):
         link = found[0].rstrip(".,;:!?。")
-        if _SESSION.search(link):
-            yield "a portal session link opens the account to whoever has it"
-        elif link not in ours:
+        if link not in ours and not _SESSION.search(link):
             yield f"{link} is not a link of this plan"
     if any(name not in LINKS for name in FIELD.findall(body)) or "{{" in body or "{%" in body:
         yield "a placeholder was left in the text"
 
 
-def _secrets(body: str, languages: Sequence[str]) -> Iterator[str]:
+def _leaks(body: str) -> Iterator[str]:
     text = _LINK.sub(" ", body)
+    if _SESSION.search(body):
+        yield "a portal session link opens the account to whoever has it"
     if _ADDRESS.search(text):
         yield "an e-mail address stands in the text"
     if _VENDOR_ID.search(text):
         yield "an internal id stands in the text"
     if _CARD_NUMBER.search(text):
         yield "a long number stands in the text"
+
+
+def _words(body: str, languages: Sequence[str]) -> Iterator[str]:
+    text = _LINK.sub(" ", body)
     for language in languages:
         for found in phrases(language).claims.forbidden.finditer(text):
             yield f'the word "{found[0]}" does not belong in a reply'

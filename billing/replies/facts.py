@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from billing.decision import Decision
-from billing.evidence import Bucket
+from billing.evidence import Bucket, Wish
 from billing.identity import Level
 from billing.money import Money
 from billing.policy import Policy
@@ -58,6 +58,7 @@ def reply_facts(decision: Decision, policy: Policy) -> dict[str, Any]:
         steps = [{**step, "values": {}} for step in allowed]
     opening = _opening(decision, known)
     steps = [step for step in steps if step["part"] != "explain" or _adds(decision, opening, step)]
+    steps += _not_refunded(decision, found) if shown else []
     return {
         "schema": 1,
         "language": language,
@@ -117,6 +118,16 @@ def _adds(decision: Decision, opening: str, step: Mapping[str, object]) -> bool:
         return opening in {step["phrase"], "bucket.other", "bucket.product_failure"}
     owners = (c for c in decision.snapshot.customers if c.id in decision.identity.candidates)
     return any(c.balance < 0 for c in owners) and not any(p.step.kind in _ENDS_CREDIT for p in decision.plan.steps)
+
+
+def _not_refunded(decision: Decision, found: Own) -> list[dict[str, object]]:
+    """Who asked for money that is outside our own rules is told so, and no more: a person may make an exception."""
+    refunding = any(p.step.kind in {"refund_charge", "create_credit_note"} for p in decision.plan.steps)
+    late = [entry for entry in decision.plan.blocked if entry.why == "outside_policy"]
+    if not late or refunding or Wish.REFUND not in decision.evidence.wishes:
+        return []
+    charge = found.charges.get(late[0].object or "")
+    return [_said("explain", "refund_charge", "refund.outside_policy") | {"values": _of_payment(charge, None)}]
 
 
 def _completed(

@@ -93,7 +93,7 @@ def render(facts: Facts, receipts: Sequence[Receipt] | None, language: str) -> t
 def _rendered(facts: Facts, receipts: Sequence[Receipt] | None, speaker: Voice) -> str:
     outcomes = None if receipts is None else {receipt.step_id: receipt for receipt in receipts}
     became = _became(facts, outcomes)
-    talk = [step for step in facts["steps"] if _stands(step, outcomes, became)]
+    talk = [_asked(step, became) for step in facts["steps"] if _stands(step, outcomes, became)]
     greeting = speaker.say("frame.greeting", {"name": facts["name"]} if facts["name"] else {})
     paragraphs = (
         speaker.words.space.join(_told(speaker, facts, talk, became)),
@@ -125,8 +125,8 @@ def _told(speaker: Voice, facts: Facts, talk: Sequence[Facts], became: Sequence[
     if _RESOLVED.get(facts["opening"], set()).intersection(key for key, _ in became):
         return []
     said = [speaker.first((facts["opening"], "bucket.other"), facts["values"])]
-    topics = (step["phrase"] for step in talk if step["part"] == "explain" and step["phrase"] != facts["opening"])
-    return _unique((*said, *(speaker.say(topic, facts["values"]) for topic in topics)))
+    topics = (step for step in talk if step["part"] == "explain" and step["phrase"] != facts["opening"])
+    return _unique((*said, *(speaker.say(topic["phrase"], facts["values"] | topic["values"]) for topic in topics)))
 
 
 def _of(speaker: Voice, talk: Sequence[Facts], part: str, otherwise: str = "") -> list[str]:
@@ -140,10 +140,21 @@ def _unique(sentences: Iterable[str | None]) -> list[str]:
 
 def _stands(step: Facts, outcomes: Mapping[str, Receipt] | None, became: Sequence[tuple[str, Facts]]) -> bool:
     """Words and links are said unless a receipt says that the step did not happen, or there is nothing left to end."""
-    if step["phrase"] == "link.portal_cancel" and any(key.partition(".")[2] in _STOPS for key, _ in became):
+    if step["phrase"] == "link.portal_cancel" and _stops(became):
         return False
     receipt = (outcomes or {}).get(step["id"])
     return receipt is None or receipt.outcome not in _NOT_HAPPENED
+
+
+def _asked(step: Facts, became: Sequence[tuple[str, Facts]]) -> Facts:
+    """Which one is to stay is no question any more once the other one is stopped: what is left is a last word."""
+    if step["phrase"] == "ask.which_plan" and _stops(became):
+        return {**step, "phrase": "ask.keep_other"}
+    return step
+
+
+def _stops(became: Sequence[tuple[str, Facts]]) -> bool:
+    return any(key.partition(".")[2] in _STOPS for key, _ in became)
 
 
 def _actions(speaker: Voice, facts: Facts, became: Sequence[tuple[str, Facts]]) -> list[str]:

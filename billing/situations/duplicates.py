@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from billing.evidence import Bucket, Wish
-from billing.families import DuplicateGroup, overlap_charges, plan
+from billing.families import DuplicateGroup, overlaps_in, plan
 from billing.records import Charge, Subscription
 from billing.situations.scene import Scene
 from billing.situations.situation import Situation
@@ -135,7 +135,7 @@ def affected(scene: Scene, kept: Subscription, extra: Subscription) -> tuple[tup
     """
     if not any(i.status == "paid" and i.total > 0 for i in scene.invoices_of(kept.id)):
         return ()
-    for overlap in overlap_charges(extra.id, kept.id, scene.snapshot)[:1]:
+    for overlap in overlaps_in(extra.id, kept.id, scene.joins)[:1]:
         if plan(extra) == plan(kept) or overlap.created >= kept.start_date - _SLACK:
             return ((overlap.charge, overlap.amount.amount),)
         if _interval(extra) == _interval(kept):
@@ -231,12 +231,14 @@ def _hold(scene: Scene) -> Iterator[Situation]:
     names = tuple(name for name in scene.objects("pending_authorization"))
     if names:
         told = scene.speaks(*DUPLICATE_WORDS, "TXT_HOLD", "TXT_PENDING") or scene.wants_refund
+        twice = scene.speaks(*DUPLICATE_WORDS)  # then to "cancel one" means one of the payments
+        seeming = (Bucket.DUPLICATE_SUBSCRIPTION,) + (Bucket.SELF_SERVE_GAP,) * twice
         yield Situation(
             name="hold_on_card",
             bucket=Bucket.FAILED_PAYMENT,
             strength=4.0,
             affinity=1.0 if told else 0.0,
-            overrules=(Bucket.DUPLICATE_SUBSCRIPTION, Bucket.OTHER_BILLING, Bucket.PRODUCT_FAILURE),
+            overrules=(*seeming, Bucket.OTHER_BILLING, Bucket.PRODUCT_FAILURE),
             headline="One payment, one bank hold",
             says="One payment was taken; the other line is a hold that was never captured and the bank lets go.",
             objects=names,

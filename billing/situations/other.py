@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from billing.evidence import Bucket, Wish
 from billing.records import Charge, Subscription
 from billing.situations.scene import Scene
+from billing.situations.seats import TEAM_WORDS
 from billing.situations.situation import Situation
 from billing.situations.wording import day, plain, short
 
@@ -181,6 +182,8 @@ def _explained(scene: Scene) -> Iterator[Situation]:
         name = next((n for n in names if n in scene.invoices), names[0])
         told = scene.speaks(*(word for word in words if word != "TXT_EXPLAIN"))
         affinity = 2.0 if told else 1.0 if asked or scene.speaks("TXT_EXPLAIN") else 0.5 if not scene.codes else -0.5
+        if code in {"proration_charge", "plan_changed"} and scene.speaks(*TEAM_WORDS):
+            affinity -= 2.0  # it is the seats that are asked about
         subscription = scene.subscription_behind(name)
         yield _situation(
             code,

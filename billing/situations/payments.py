@@ -51,11 +51,11 @@ def recognise(scene: Scene) -> Iterator[Situation]:
 
 
 def _affinity(scene: Scene, *more: str) -> float:
-    """Wanting to stop outweighs the failed payment, unless the words speak of paying too (codebook, section 2.3)."""
-    told = scene.speaks(*PAYMENT_WORDS, *more) or scene.wants(Wish.PAY, Wish.UPDATE_CARD, Wish.RESTORE_ACCESS)
-    if told:
-        return 1.5
-    return -2.5 if scene.wants_cancel else 0.0
+    """Wanting to stop outweighs the failed payment, unless paying is wanted as well (codebook, section 2.3)."""
+    pays = scene.wants(Wish.PAY, Wish.UPDATE_CARD, Wish.RESTORE_ACCESS) or scene.speaks("TXT_CARD_UPDATED")
+    if scene.wants_cancel and not scene.wants_to_stay and not pays:
+        return -2.5
+    return 1.5 if pays or scene.speaks(*PAYMENT_WORDS, *more) else 0.0
 
 
 def _situation(scene: Scene, name: str, headline: str, says: str, **fields: object) -> Situation:
@@ -249,6 +249,7 @@ def _overdue(scene: Scene) -> Iterator[Situation]:
     if names:
         invoice = scene.invoices[names[0]]
         due = day(invoice.due_date, scene.snapshot.taken_at)
+        asked = scene.wants(Wish.INVOICE) or scene.speaks("TXT_INVOICE")  # the invoice asked for is the one that is due
         yield _situation(
             scene,
             "invoice_overdue",
@@ -258,6 +259,8 @@ def _overdue(scene: Scene) -> Iterator[Situation]:
             invoice=invoice.id,
             subscription=invoice.subscription,
             customer=invoice.customer,
+            affinity=max(2.5 if asked else 0.0, _affinity(scene)),
+            overrules=(Bucket.PRODUCT_FAILURE, Bucket.SELF_SERVE_GAP),
         )
 
 

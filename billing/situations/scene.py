@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from billing.evidence import TicketEvidence, Wish
-from billing.families import DuplicateGroup, duplicate_groups, family
+from billing.families import DuplicateGroup, family, groups_in
 from billing.identity import Identity, Level
+from billing.joins import Joins, join
 from billing.policy import Policy
 from billing.records import Charge, Customer, Dispute, Invoice, PaymentMethod, Price, Subscription
 from billing.snapshot import Anomaly, BillingSnapshot
@@ -122,7 +123,12 @@ class Scene:
     @cached_property
     def groups(self) -> tuple[DuplicateGroup, ...]:
         """Live subscriptions of one thing for one owner, over all of the requester's customers."""
-        return duplicate_groups(self.snapshot, self.policy, tuple(self.customers))
+        return groups_in(self.joins, self.policy)
+
+    @cached_property
+    def joins(self) -> Joins:
+        """The requester's own records with the maps between them."""
+        return join(self.snapshot, tuple(self.customers))
 
     def same_family(self, one: Subscription, other: Subscription) -> bool:
         if not one.items or not other.items:

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 
 from billing.evidence import Bucket, IdentifierKind, Wish
 from billing.records import Charge, Invoice, Subscription
+from billing.situations.duplicates import DUPLICATE_WORDS
 from billing.situations.scene import Scene
 from billing.situations.seats import TEAM_WORDS
 from billing.situations.situation import Situation
 from billing.situations.wording import day, short
 
 _SURPRISE = ("TXT_RENEWAL_SURPRISE", "TXT_FORGOT_CANCEL", "TXT_MISTAKE", "TXT_UNUSED", "TXT_QUALITY")
+
+# an invoice that is spoken of beside one of these is no invoice that is asked for
+_NOT_A_COPY = ("TXT_EXPLAIN", "TXT_DUP_TWICE", "TXT_PAST_DUE", "TXT_NO_ACCESS", "TXT_CHARGED")
 
 
 def recognise(scene: Scene) -> Iterator[Situation]:
@@ -155,12 +159,14 @@ def _cancel(scene: Scene) -> Iterator[Situation]:
     ending = any(s.ending for s in scene.live)
     if ending and not scene.wants_cancel:
         return  # the one that was cancelled does end
+    if ending and scene.wants_to_stay:
+        return  # what is to be cancelled is the cancellation
     subscription = renewing[0]
     several = ending or len({s.id for s in renewing}) > 1
     gap = portal_gap(scene, "cancel")
     never = claimed and not (scene.wants_cancel and not scene.speaks("TXT_CLAIMS_CANCELLED"))
     asked = scene.wants_cancel or scene.speaks("TXT_CLAIMS_CANCELLED", "TXT_CHARGED_AFTER_CANCEL")
-    regret = scene.speaks(*_SURPRISE) and not scene.speaks("TXT_CANNOT_CANCEL")
+    regret = (scene.speaks(*_SURPRISE) or _wants_renewal_back(scene)) and not scene.speaks("TXT_CANNOT_CANCEL")
     name = "schedule_managed" if subscription.schedule else "cancel_claimed" if never else "cancel_wanted"
     says = {
         "schedule_managed": "A cancellation is asked for, and a schedule with later phases holds the subscription.",
@@ -173,7 +179,7 @@ def _cancel(scene: Scene) -> Iterator[Situation]:
         "Which one to cancel?" if several else "Cancelled, says the customer" if never else "Wants to cancel",
         says,
         strength=3.0,
-        affinity=0.5 if regret or _beside_payment(scene) or not asked else 2.0,
+        affinity=0.5 if regret or _beside_payment(scene) or _one_of_two_payments(scene) or not asked else 2.0,
         objects=tuple(s.id for s in renewing),
         subscription=subscription.id,
         extra=() if several else (subscription.id,),
@@ -184,6 +190,16 @@ def _cancel(scene: Scene) -> Iterator[Situation]:
         if never
         else None,
     )
+
+
+def _wants_renewal_back(scene: Scene) -> bool:
+    """Money is wanted for a payment that came by itself: that it came is the point, stopping the next is routine."""
+    return scene.wants_refund and bool(scene.found("annual_renewal", "trial_converted"))
+
+
+def _one_of_two_payments(scene: Scene) -> bool:
+    """ "Cancel one of them" is said of two lines on a bank statement."""
+    return scene.speaks(*DUPLICATE_WORDS) and bool(scene.found("pending_authorization", "duplicate_charge"))
 
 
 def _beside_payment(scene: Scene) -> bool:
@@ -260,7 +276,8 @@ def _documents(scene: Scene) -> Iterator[Situation]:
     if invoice is None and charge is None:
         return
     first = bool(scene.evidence.wishes) and scene.evidence.wishes[0] in {Wish.INVOICE, Wish.TAX_ID}
-    told = not scene.evidence.wishes and not scene.speaks(*TEAM_WORDS, "TXT_EXPLAIN", "TXT_DUP_TWICE")
+    told = not scene.evidence.wishes and not scene.speaks(*TEAM_WORDS, *_NOT_A_COPY)
+    told = told and not scene.found("past_due", "unpaid_after_retries")  # the invoice spoken of is the unpaid one
     yield _situation(
         scene,
         "tax_details_wanted" if tax else "invoice_wanted",

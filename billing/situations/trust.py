@@ -161,6 +161,8 @@ def _no_access(scene: Scene) -> Iterator[Situation]:
     told = scene.speaks("TXT_NO_ACCESS") or scene.wants(Wish.RESTORE_ACCESS)
     if scene.speaks("TXT_QUALITY") and not scene.speaks("TXT_PAID") and not scene.wants(Wish.RESTORE_ACCESS):
         return  # it is there and disappoints: no access question
+    if scene.speaks("TXT_LOGIN") and not scene.speaks("TXT_PAID", "TXT_CHARGED"):
+        return  # a lost password is no missing plan
     for subscription in found[:1]:
         yield _situation(
             "paid_no_access",

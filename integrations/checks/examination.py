@@ -55,6 +55,7 @@ def _inquiries(question: Question, clocks: Clocks) -> list[Inquiry]:
         ("Stripe", "Write key", stripe_access.keys(settings, clocks, writing=True), Ability.FIXES),
         ("Stripe", "Customer portal", stripe_access.portal(settings, clocks), Ability.SELF_SERVICE),
         ("Server", "Store", server.store(settings), Ability.NONE),
+        ("Server", "Public address", server.certificate(settings), Ability.CARDS),
     ]
     repositories = (
         dict.fromkeys((settings.github_repository, *question.repositories)) if settings.github else {"": None}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import sqlalchemy as sa
 
-from integrations.checks.asking import Clocks
+from integrations import metrics, slots
+from integrations.checks.asking import CALL_SECONDS, Clocks
 from integrations.checks.report import Check, State
 from integrations.settings import NAMES, Settings, SettingsError, require
 from integrations.store import database
@@ -20,6 +26,9 @@ SERVING = (
     "STRIPE_READ_KEY",
 )  # fmt: skip
 """Without these, `serve` and `worker` do not start."""
+LATE_SECONDS = 300.0  # of work that should be running
+WARN_DAYS = 14  # before a certificate ends; Caddy renews 30 days before
+_CERTIFICATE = "Let the proxy renew its certificate, with the whole chain, for the name in BILLING_DESK_PUBLIC_URL."
 WARN_SECONDS, FAIL_SECONDS = 30.0, 240.0  # a webhook's signature is good for five minutes
 
 
@@ -58,6 +67,7 @@ def store(settings: Settings) -> Callable[[], Sequence[Check]]:
                 version = ".".join(str(part) for part in (connection.dialect.server_version_info or ())[:2])
             milliseconds = (time.monotonic() - started) * 1000
             database.check_schema(engine)
+            at_work = _worker(settings, engine)
         except database.SchemaMismatch as error:
             told, _, fix = str(error).partition(". ")
             return [_check("Store", State.FAIL, f"{kind}: {told[0].lower()}{told[1:]}", fix)]
@@ -66,7 +76,56 @@ def store(settings: Settings) -> Callable[[], Sequence[Check]]:
             return [_check("Store", State.FAIL, f"{kind} does not answer", fix)]
         finally:
             engine.dispose()
-        return [_check("Store", State.OK, f"{kind} {version}, schema current, {milliseconds:.0f} ms")]
+        return [_check("Store", State.OK, f"{kind} {version}, schema current, {milliseconds:.0f} ms"), at_work]
+
+    return ask
+
+
+def _worker(settings: Settings, engine: sa.Engine) -> Check:
+    """Whether anybody does the background work, and how long the oldest of it waits."""
+    start = "Start billing-desk serve." if settings.sqlite else "Start billing-desk worker."
+    try:
+        running = slots.live(settings.database_url)
+    except (OSError, psycopg.Error):
+        return _check("Worker", State.WARN, "not seen: this user may not look", "Run doctor as the user of serve.")
+    with engine.connect() as connection:
+        oldest = metrics.oldest_job_seconds(connection, datetime.now(UTC))
+    told = f"{running} running, oldest job {oldest:.0f} s"
+    if not running:
+        return _check("Worker", State.FAIL, "none is running: nothing is read and nothing is applied", start)
+    if oldest > LATE_SECONDS:
+        return _check("Worker", State.WARN, told, "Read its log; deploy/docs/operations.md, alert BillingDeskJobsLate.")
+    return _check("Worker", State.OK, told)
+
+
+def certificate(settings: Settings, context: ssl.SSLContext | None = None) -> Callable[[], Sequence[Check]]:
+    """Whether our public address speaks TLS with a certificate that Zendesk trusts, and for how long."""
+    name, parts = "Public address", urlsplit(settings.public_url)
+    if not parts.hostname:
+        told = "BILLING_DESK_PUBLIC_URL is not set; it enables this check"
+        return lambda: [_check(name, State.SKIP, told)]
+    host, port = parts.hostname, parts.port or 443
+
+    def ask() -> Sequence[Check]:
+        if parts.scheme != "https":
+            return [_check(name, State.SKIP, "http, good on this machine only; https enables this check")]
+        try:
+            with (
+                socket.create_connection((host, port), CALL_SECONDS) as connection,
+                (context or ssl.create_default_context()).wrap_socket(connection, server_hostname=host) as secure,
+            ):
+                shown = dict(secure.getpeercert() or {})
+                version = secure.version()
+        except ssl.SSLError as error:
+            why = getattr(error, "verify_message", "") or "no TLS"
+            return [_check(name, State.FAIL, f"its certificate is not trusted: {why}", _CERTIFICATE)]
+        except OSError:
+            fix = "Check DNS, the firewall and that the proxy runs."
+            return [_check(name, State.FAIL, "does not answer", fix)]
+        days = (ssl.cert_time_to_seconds(str(shown["notAfter"])) - time.time()) / 86400
+        state = State.WARN if days < WARN_DAYS else State.OK
+        fix = _CERTIFICATE if state is State.WARN else ""
+        return [_check(name, state, f"{version}, certificate good for {days:.0f} days", fix)]
 
     return ask
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import ValidationError
@@ -20,7 +21,7 @@ from integrations.checks.report import Ability, Check, State
 from integrations.errors import Forbidden, Garbled, OutsideError, RateLimited, Refused, Unauthorized
 from integrations.http import CappedSession, capped_session, within
 from integrations.settings import Settings
-from integrations.stripe_calls import open_client, translated
+from integrations.stripe_calls import API_VERSION, open_client, translated
 
 GROUP = "Stripe"
 NOBODY = "billingdesk_doctor_no_such_object"
@@ -161,7 +162,8 @@ def keys(settings: Settings, clocks: Clocks, *, writing: bool) -> Callable[[], S
             rest = list(pool.map(stripe.try_out, probes[1:]))
         answers = zip(probes, [first, *rest], strict=True)
         found = [_permission(probe, answer, setting, ability) for probe, answer in answers]
-        return [_key(settings, stripe, key, found, writing=writing), *found]
+        pinned = Check(group=GROUP, name="API version", state=State.OK, evidence=f"{API_VERSION}, pinned")
+        return [_key(settings, stripe, key, found, writing=writing), *found, *([] if writing else [pinned])]
 
     return ask
 
@@ -201,17 +203,24 @@ def _key(settings: Settings, stripe: Keys, key: str, found: Sequence[Check], *, 
     elif writing and key == settings.stripe_read_key:
         state, told = State.WARN, f"{masked(key)} is also the read key"
         fix = "Give reading a key of its own, without any write permission, in STRIPE_READ_KEY."
-    elif not writing and key != settings.stripe_write_key and _may_refund(stripe):
-        state, told = State.WARN, f"{masked(key)} may also write: {_REFUND.permission} is to spare"
+    elif not writing and key != settings.stripe_write_key and (spare := _to_spare(stripe)):
+        state, told = State.WARN, f"{masked(key)} may also write; to spare: {', '.join(spare)}"
         fix = f"{KEYS_PAGE} > edit the key in {setting}: set every Write permission to Read."
     return Check(
         group=GROUP, name="Write key" if writing else "Read key", state=state, evidence=told, fix=fix, ability=ability
     )
 
 
-def _may_refund(stripe: Keys) -> bool:
-    answer = stripe.try_out(_REFUND)
-    return isinstance(answer, Refused) and not isinstance(answer, Forbidden | Unauthorized)
+def _to_spare(stripe: Keys) -> list[str]:
+    """The write permissions that a key which only reads has all the same."""
+    writes = [probe for probe in WRITING if probe.method != "GET"]
+    with ThreadPoolExecutor(_TOGETHER) as pool:
+        answers = list(pool.map(stripe.try_out, writes))
+    return [
+        probe.permission
+        for probe, answer in zip(writes, answers, strict=True)
+        if isinstance(answer, Refused) and not isinstance(answer, Forbidden | Unauthorized)
+    ]
 
 
 def portal(settings: Settings, clocks: Clocks) -> Callable[[], Sequence[Check]]:
@@ -235,6 +244,27 @@ def portal(settings: Settings, clocks: Clocks) -> Callable[[], Sequence[Check]]:
         return _features(configuration)
 
     return ask
+
+
+class NoPortal(Exception):
+    """There is no default configuration, which only the Dashboard can save; the text is one sentence."""
+
+
+def switch_on_portal(settings: Settings) -> str:
+    """Switch on, in the default configuration, what lets customers help themselves; its id. Repeating is harmless.
+
+    The only write of this package, and only when an admin asks for it. Raises NoPortal, OutsideError.
+    """
+    stripe = Keys(settings.stripe_write_key, settings.stripe_api_base, Clocks(now=lambda: datetime.now(UTC)))
+    answer = stripe.ask("GET", _PORTAL_PATH, {"is_default": "true", "limit": 1}, _PORTAL_PATH)
+    found = _configuration(answer)
+    if found is None:
+        raise NoPortal(f"Stripe has no default portal configuration yet: {PORTAL_PAGE} > Save. Then run it again.")
+    on = {"enabled": True}
+    features = {"subscription_cancel": on, "payment_method_update": on, "invoice_history": on}
+    wanted = {"active": True, "features": features, "login_page": on}
+    stripe.ask("POST", f"{_PORTAL_PATH}/{found.id}", wanted, _PORTAL_PATH + "/{id}")
+    return found.id
 
 
 def _configuration(answer: object) -> PortalConfiguration | None:
@@ -263,10 +293,10 @@ def _features(found: PortalConfiguration | None) -> list[Check]:
     checks = [_portal(State.OK, f"{found.id} is active", "")]
     for name, on, otherwise in features:
         told = "on" if on else f"off: {otherwise}"
-        fix = "" if on else f"{PORTAL_PAGE} > allow {name}."
+        fix = "" if on else f"{PORTAL_PAGE} > allow {name}; or billing-desk doctor --fix portal."
         checks.append(_portal(State.OK if on else State.FAIL, told, fix, f"Portal {name}"))
     told = "on" if found.login_page_url else "off: replies cannot point customers to the portal"
-    fix = "" if found.login_page_url else f"{PORTAL_PAGE} > activate the login link."
+    fix = "" if found.login_page_url else f"{PORTAL_PAGE} > activate the login link; or doctor --fix portal."
     checks.append(_portal(State.OK if found.login_page_url else State.FAIL, told, fix, "Portal login page"))
     return checks
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from integrations.store.tables import action, approval, gate
+from integrations.store.deliveries import insert_ignore
+from integrations.store.tables import action, approval, card_object, gate
 
 ENDED = ("done", "partly_done", "stopped", "needs_person")
 # What these actions moved, or may have moved, counts against the limits: unknown is spent until it is known.
+UNDO = "undo"  # kind of an action that takes another one back
 SPENT = ("pending", "holding", "sending", "done", "unknown")
 
 
@@ -58,6 +61,9 @@ class Action:
     reason: str | None
     attempts: int
     sent_at: datetime | None
+    before: Mapping[str, Any] | None
+    claim: str | None
+    claimed_until: datetime | None
     created_at: datetime
     updated_at: datetime
 
@@ -65,6 +71,11 @@ class Action:
 def pass_gate(connection: sa.Connection) -> None:
     """Queue up behind every other approval: the first write of a transaction that counts limits."""
     connection.execute(sa.update(gate).where(gate.c.name == "money").values(passes=gate.c.passes + 1))
+
+
+def insert_action(connection: sa.Connection, row: Mapping[str, Any]) -> bool:
+    """One more action of an approval; False when there is one with this step id already."""
+    return insert_ignore(connection, action, **row)
 
 
 def insert(connection: sa.Connection, row: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> None:
@@ -97,8 +108,17 @@ def under_way(connection: sa.Connection, ticket_id: int) -> Approval | None:
 
 def actions(connection: sa.Connection, approval_id: str) -> tuple[Action, ...]:
     """The approval's steps in the order they run."""
+    return tuple(one for one in _all(connection, approval_id) if one.kind != UNDO)
+
+
+def undos(connection: sa.Connection, approval_id: str) -> tuple[Action, ...]:
+    """The attempts to take steps of the approval back, oldest first; `step` holds the id of the undone action."""
+    return tuple(one for one in _all(connection, approval_id) if one.kind == UNDO)
+
+
+def _all(connection: sa.Connection, approval_id: str) -> list[Action]:
     rows = connection.execute(sa.select(action).where(action.c.approval_id == approval_id).order_by(action.c.position))
-    return tuple(Action(**row._mapping) for row in rows)
+    return [Action(**row._mapping) for row in rows]
 
 
 def read_action(connection: sa.Connection, action_id: str) -> Action | None:
@@ -122,6 +142,74 @@ def change_action(
     if was is not None:
         statement = statement.where(action.c.state.in_(was))
     return connection.execute(statement.values(updated_at=now, **values)).rowcount == 1
+
+
+def claim(
+    connection: sa.Connection, one: Action, now: datetime, token: str, until: datetime, was: Sequence[str]
+) -> bool:  # fmt: skip
+    """Take the action for one call, durable before the first byte; False when somebody else moved it on or took it."""
+    statement = sa.update(action).where(
+        action.c.id == one.id, action.c.state.in_(was), action.c.claim.is_not_distinct_from(one.claim)
+    )
+    values = {"state": "sending", "claim": token, "claimed_until": until, "sent_at": one.sent_at or now}
+    return connection.execute(statement.values(updated_at=now, **values)).rowcount == 1
+
+
+def settle_action(
+    connection: sa.Connection, action_id: str, now: datetime, *, was: Sequence[str], claim: str | None, **values: Any
+) -> bool:
+    """`change_action` by the holder of `claim` only: a runner that was thought dead changes nothing. None: anybody."""
+    statement = sa.update(action).where(action.c.id == action_id, action.c.state.in_(was))
+    if claim is not None:
+        statement = statement.where(action.c.claim == claim)
+    return connection.execute(statement.values(updated_at=now, **values)).rowcount == 1
+
+
+def remember(connection: sa.Connection, action_id: str, before: Mapping[str, Any]) -> None:
+    """Keep what the step found, the first time only: a replay finds what the first call left."""
+    statement = sa.update(action).where(action.c.id == action_id, action.c.before.is_(None))
+    connection.execute(statement.values(before=dict(before)))
+
+
+def by_receipt(connection: sa.Connection, kind: str, identifier: str) -> Action | None:
+    """The step whose receipt is this object of Stripe's."""
+    named = action.c.receipt["object"].as_string() == identifier
+    row = connection.execute(sa.select(action).where(action.c.kind == kind, named)).first()
+    return Action(**row._mapping) if row else None
+
+
+def sent_with(connection: sa.Connection, key: str) -> bool:
+    """Whether a write of ours went out with this idempotency key."""
+    return connection.execute(sa.select(action.c.id).where(action.c.key == key)).first() is not None
+
+
+def show(connection: sa.Connection, ticket_id: int, objects: Iterable[str], now: datetime) -> None:
+    """Note which customers and charges the ticket's card shows."""
+    mine = sa.select(card_object.c.object).where(card_object.c.ticket_id == ticket_id)
+    new = set(objects) - set(connection.execute(mine).scalars())
+    rows = [{"object": name, "ticket_id": ticket_id, "at": now} for name in sorted(new) if len(name) <= 80]
+    if rows:
+        build = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        connection.execute(build(card_object).on_conflict_do_nothing(), rows)
+
+
+def shown_on(connection: sa.Connection, objects: Iterable[str], since: datetime, most: int) -> tuple[int, ...]:
+    """Tickets whose cards show one of the objects, the newest first; first seen since `since`."""
+    newest = sa.func.max(card_object.c.at)
+    found = (
+        sa.select(card_object.c.ticket_id)
+        .where(card_object.c.object.in_(list(objects)), card_object.c.at >= since)
+        .group_by(card_object.c.ticket_id)
+        .order_by(newest.desc())
+        .limit(most)
+    )
+    return tuple(connection.execute(found).scalars())
+
+
+def forget_checks(connection: sa.Connection, ticket_id: int) -> None:
+    """What waits to run for this ticket reads the facts again before its first write."""
+    mine = sa.and_(approval.c.ticket_id == ticket_id, approval.c.state.not_in(ENDED))
+    connection.execute(sa.update(approval).where(mine).values(checked_at=None))
 
 
 def spent(

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from integrations.store import tables
 from integrations.store.tables import card
 
+NEXT_ROUND = card.c.round + 1  # for `change`: the same plan gets another digest
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCard:
@@ -30,8 +32,15 @@ class StoredCard:
     noted: str | None
     noted_at: datetime | None
     as_of: datetime | None
+    round: int
     requested_at: datetime
     updated_at: datetime
+    written: Mapping[str, Any] | None
+
+    @property
+    def erased(self) -> bool:
+        """Its texts are gone and nobody has asked to read the ticket since."""
+        return self.document is None and self.updated_at > self.requested_at
 
 
 def read(connection: sa.Connection, ticket_id: int) -> StoredCard | None:
@@ -44,7 +53,11 @@ def ask_for(connection: sa.Connection, ticket_id: int, now: datetime) -> int:
     updated = connection.execute(
         sa.update(card)
         .where(card.c.ticket_id == ticket_id)
-        .values(requests=card.c.requests + 1, requested_at=now)
+        .values(
+            requests=card.c.requests + 1,
+            requested_at=now,
+            state=sa.case((card.c.document.is_(None), "enriching"), else_=card.c.state),
+        )
         .returning(card.c.requests)
     ).scalar()
     if updated is not None:
@@ -69,7 +82,8 @@ def change(connection: sa.Connection, ticket_id: int, now: datetime, *, version:
 def forget_everything(engine: sa.Engine) -> None:
     """The demo's "Start over": empty every table. A card keeps its request count, which is part of its jobs' keys."""
     with engine.begin() as connection:
-        for table in (tables.action, tables.approval, tables.delivery, tables.gap_ticket, tables.gap, tables.audit):
+        gaps = (tables.gap_news, tables.gap_ticket, tables.gap)
+        for table in (tables.action, tables.approval, tables.card_object, tables.delivery, *gaps, tables.audit):
             connection.execute(sa.delete(table))
         connection.execute(
             sa.update(card).values(

@@ -73,8 +73,20 @@ card = sa.Table(
     sa.Column("noted", sa.String(40)),  # operation id of the enrichment note, stored before it is written
     sa.Column("noted_at", UtcTime),  # when the note was seen on the ticket
     sa.Column("as_of", UtcTime),
+    sa.Column("round", sa.Integer, nullable=False, server_default="1"),  # counts up when a run of its plan is stopped
+    sa.Column("written", sa.JSON),  # the tags and field values we wrote on the ticket last
     sa.Column("requested_at", UtcTime, nullable=False),
     sa.Column("updated_at", UtcTime, nullable=False),
+)
+
+# Which tickets' cards show this customer or charge: an event of Stripe's names no ticket.
+card_object = sa.Table(
+    "card_object",
+    metadata,
+    sa.Column("object", sa.String(80), primary_key=True),
+    sa.Column("ticket_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Index("ix_card_object_ticket", "ticket_id"),
 )
 
 approval = sa.Table(
@@ -123,6 +135,9 @@ action = sa.Table(
     sa.Column("reason", sa.String(80)),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("sent_at", UtcTime),  # the first time
+    sa.Column("before", sa.JSON),  # what a reversible step found, stored before it was changed
+    sa.Column("claim", sa.String(80)),  # who sends it; only that runner may write the outcome down
+    sa.Column("claimed_until", UtcTime),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("updated_at", UtcTime, nullable=False),
     sa.UniqueConstraint("approval_id", "step_id"),
@@ -152,6 +167,14 @@ gap = sa.Table(
     sa.Column("milestone", sa.Integer, nullable=False, default=0),  # highest milestone that was commented
     sa.Column("first_seen", UtcTime, nullable=False),
     sa.Column("last_seen", UtcTime, nullable=False),
+    sa.Column("issue_repository", sa.String(140)),  # where the issue is, when it was moved or its repository renamed
+    sa.Column("issue_reason", sa.String(16)),  # completed, not_planned, duplicate, reopened
+    sa.Column("issue_owner", sa.String(60)),  # login of the first assignee
+    sa.Column("issue_closed_at", UtcTime),  # of the last closing, kept while it is open again
+    sa.Column("issue_updated_at", UtcTime),
+    sa.Column("came_back_at", UtcTime),  # when we opened it again: once and never more
+    sa.Column("block_lost_at", UtcTime),  # when people were seen to have edited the managed block away
+    sa.Column("said", sa.JSON),  # keys of the comments that stand on the issue
 )
 
 gap_ticket = sa.Table(
@@ -164,6 +187,27 @@ gap_ticket = sa.Table(
     sa.Column("refunded", sa.JSON, nullable=False),  # currency -> minor units
     sa.Column("at_risk", sa.JSON, nullable=False),  # currency -> minor units a month
     sa.Column("seen_at", UtcTime, nullable=False),
+    sa.Column("charges", sa.Integer),  # how many refunds `refunded` sums up
+    sa.Column("seconds", sa.Integer),  # from the reading of the facts to the approval
+    sa.Column("plan", sa.String(80)),  # name of the product in Stripe
+    sa.Column("every", sa.String(16)),  # month, year …
+    sa.Column("promised", sa.Boolean),  # whether the reply promised news
+)
+
+# What became of the gap behind a ticket: one row a ticket, written over when the issue changes its mind.
+gap_news = sa.Table(
+    "gap_news",
+    metadata,
+    sa.Column("fingerprint", sa.String(64), sa.ForeignKey("gap.fingerprint"), primary_key=True),
+    sa.Column("ticket_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("outcome", sa.String(16), nullable=False),  # fixed, not_planned, duplicate, withdrawn
+    sa.Column("closed_at", UtcTime, nullable=False),  # the closing that it is about
+    sa.Column("state", sa.String(16), nullable=False),  # waiting, told, left
+    sa.Column("reason", sa.String(40)),  # why it was left
+    sa.Column("locale", sa.String(16)),
+    sa.Column("body", sa.Text),  # the prepared follow-up; null when there is none
+    sa.Column("changed_at", UtcTime, nullable=False),
+    sa.Index("ix_gap_news_ticket", "ticket_id"),
 )
 
 correction = sa.Table(

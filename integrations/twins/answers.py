@@ -118,6 +118,20 @@ def _bad_json(response: Response, fault: Fault) -> Response:
     return _instead(response.status, response.encoded()[:-1] or b"{", response.headers, response)
 
 
+def _altered(response: Response, fault: Fault) -> Response:
+    """The right answer with other values: `fields` replaces them, inside a list in each of its entries."""
+    body = _merged(json.loads(response.encoded() or b"null"), fault.args["fields"])
+    return _instead(response.status, body, response.headers, response)
+
+
+def _merged(value: Any, fields: Any) -> Any:
+    if isinstance(value, list) and isinstance(fields, dict):
+        return [_merged(one, fields) for one in value]
+    if isinstance(value, dict) and isinstance(fields, dict):
+        return {**value, **{name: _merged(value.get(name), wanted) for name, wanted in fields.items()}}
+    return fields
+
+
 def _drip(twin: Twin, response: Response, fault: Fault) -> Iterator[bytes]:
     body = response.encoded()
     yield head(response.status, {**response.all_headers(), "Content-Length": str(len(body))})
@@ -174,6 +188,7 @@ _CHANGED: dict[str, Callable[[Response, Fault], Response]] = {
     "html_200": _html(200, HTML_200),
     "bad_json": _bad_json,
     "empty": _body(None, b""),
+    "altered": _altered,
     "json_null": _body(None, json.dumps(None).encode()),
     "json_list": _body(None, b"[]"),
 }

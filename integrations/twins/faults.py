@@ -29,6 +29,7 @@ AFTER = frozenset(
         "drip_header",
         "huge",
         "gzip_bomb",
+        "altered",
     }
 )
 KINDS = BEFORE | AFTER | {"latency", "stale"}

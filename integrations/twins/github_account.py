@@ -222,13 +222,42 @@ class GitHubAccount(Twin):
                 labels=[each["name"] for each in issue["labels"]],
             )
             target.comments[made["number"]] = held.comments.pop(number)
+            made["state"], made["state_reason"] = issue["state"], issue["state_reason"]
+            made["closed_at"] = issue["closed_at"]
             held.transferred[number] = made["url"]
+            self.happened("issues", "transferred", held, issue, account("octocat"))
 
     def delete_issue(self, repository: str, number: int) -> None:
         with self.lock:
             held = self.hub.repositories[repository.lower()]
-            held.issues.pop(number)
+            issue = held.issues.pop(number)
             held.deleted.add(number)
+            self.happened("issues", "deleted", held, issue, account("octocat"))
+
+    def rename_repository(self, repository: str, to: str) -> None:
+        """Give it another name; the old one leads to it from then on. Tokens keep reaching it."""
+        with self.lock:
+            held = self.hub.repositories.pop(repository.lower())
+            held.owner, _, held.name = to.partition("/")
+            self.hub.repositories[to.lower()] = held
+            self.hub.renamed[repository.lower()] = held.number
+            for issue in held.issues.values():
+                for name in ("url", "repository_url", "html_url", "comments_url"):
+                    issue[name] = issue[name].replace(f"/{repository}", f"/{to}", 1)
+            for grant in self.hub.grants.values():
+                if grant.repositories is not None and repository.lower() in grant.repositories:
+                    grant.repositories |= {to.lower()}
+
+    def edit_issue(self, repository: str, number: int, *, actor: str = "octocat", **changes: Any) -> None:
+        """What a person edits on the web page: title, body, assignees (logins)."""
+        with self.lock:
+            held = self.hub.repositories[repository.lower()]
+            issue = held.issues[number]
+            if "assignees" in changes:
+                issue["assignees"] = [account(login) for login in changes.pop("assignees")]
+                issue["assignee"] = next(iter(issue["assignees"]), None)
+            issue |= changes | {"updated_at": stamp(self.now())}
+            self.happened("issues", "edited", held, issue, account(actor))
 
     def close_issue(self, repository: str, number: int, *, reason: str = "completed", actor: str = "octocat") -> None:
         """What a person does on the web page; hooks are called."""

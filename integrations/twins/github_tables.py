@@ -22,7 +22,6 @@ class Repository:
     private: bool = True
     has_issues: bool = True
     archived: bool = False
-    moved_to: int | None = None
     issues: dict[int, Thing] = field(default_factory=dict)
     comments: dict[int, list[Thing]] = field(default_factory=dict)
     labels: dict[str, Thing] = field(default_factory=dict)
@@ -56,6 +55,7 @@ class Hub:
     installations: dict[int, Thing] = field(default_factory=dict)
     creations: list[datetime] = field(default_factory=list)
     indexed: set[int] = field(default_factory=set)
+    renamed: dict[str, int] = field(default_factory=dict)  # old full name -> the repository's number
     used: int = 0
     last_number: int = 5_000_000
 

@@ -123,6 +123,12 @@ class GitHubTwin(GitHubAccount):
         except Refused as refused:
             response = refused.response
         response.body = response.encoded()  # now, under the lock: the objects in it live on
+        if request.method == "GET" and response.status == 200:
+            etag = f'W/"{hashlib.sha256(response.body).hexdigest()}"'
+            if request.headers.get("if-none-match") == etag:
+                self.hub.used -= 1  # an unchanged answer counts for nothing
+                response = Response(304, b"")
+            response.headers["ETag"] = etag
         left = max(0, self.requests_per_hour - self.hub.used)
         response.headers = {
             "X-GitHub-Request-Id": f"TW1N:{len(self.wire) + 1:X}",
@@ -165,10 +171,7 @@ class GitHubTwin(GitHubAccount):
             return self._user(grant)
         if request.path == "/search/issues" and request.method == "GET":
             return self._search(request, grant)
-        found = re.fullmatch(r"/repos/([^/]+)/([^/]+)(/.*)?", request.path)
-        repository = self.hub.find(found[1], found[2]) if found else None
-        if found is None or repository is None:
-            raise Refused(404, "Not Found")
+        repository, rest = self._named(request)
         call = handlers.Call(
             self.hub,
             request,
@@ -182,10 +185,31 @@ class GitHubTwin(GitHubAccount):
             self.happened,
         )
         for methods, pattern, handler in _COMPILED:
-            rest = pattern.fullmatch(found[3] or "")
-            if rest and request.method in methods:
-                return handler(call, *rest.groups())
+            parts = pattern.fullmatch(rest)
+            if parts and request.method in methods:
+                return handler(call, *parts.groups())
         raise Refused(404, "Not Found")
+
+    def _named(self, request: Request) -> tuple[Repository, str]:
+        """The repository and the rest of the path; an old name is answered with where the repository is now."""
+        by_id = re.fullmatch(r"/repositories/([0-9]{1,19})(/.*)?", request.path)
+        if by_id:
+            held = (each for each in self.hub.repositories.values() if each.number == int(by_id[1]))
+            repository = next(held, None)
+            if repository is not None:
+                return repository, by_id[2] or ""
+        found = re.fullmatch(r"/repos/([^/]+)/([^/]+)(/.*)?", request.path)
+        if found is None:
+            raise Refused(404, "Not Found")
+        repository = self.hub.find(found[1], found[2])
+        if repository is None:
+            number = self.hub.renamed.get(f"{found[1]}/{found[2]}".lower())
+            if number is None:
+                raise Refused(404, "Not Found")
+            place = f"{self.url}/repositories/{number}{found[3] or ''}"
+            moved = 301 if request.method == "GET" else 307
+            raise Refused(moved, "Moved Permanently", {"Location": place}, url=place)
+        return repository, found[3] or ""
 
     def _as_app(self, request: Request) -> Response:
         app = app_of(request, self.app, public_pem(app_key(APP_KEY)), self.now())

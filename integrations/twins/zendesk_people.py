@@ -79,6 +79,15 @@ def show_field(call: Call, field_id: str) -> Response:
     return Response(200, {"ticket_field": call.desk.fields[int(field_id)]})
 
 
+def delete_field(call: Call, field_id: str) -> Response:
+    if call.actor["role"] != "admin":
+        raise Refused(403, {"error": {"title": "Forbidden", "message": "Only admins may delete ticket fields"}})
+    if call.desk.fields.pop(int(field_id), None) is None:
+        raise not_found()
+    call.effect(f"ticket field {field_id} removed")
+    return Response(204)
+
+
 def create_field(call: Call) -> Response:
     if call.actor["role"] != "admin":
         raise Refused(403, {"error": {"title": "Forbidden", "message": "Only admins may create ticket fields"}})

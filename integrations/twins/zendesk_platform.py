@@ -244,6 +244,15 @@ def show_app(call: Call, app_id: str) -> Response:
     return Response(200, _held_app(call, app_id))
 
 
+def delete_app(call: Call, app_id: str) -> Response:
+    _held_app(call, app_id)
+    if any(one["app_id"] == int(app_id) for one in call.desk.installations.values()):
+        raise Refused(422, {"error": "RecordInvalid", "description": "the app is installed"})
+    del call.desk.apps[int(app_id)]
+    call.effect(f"app {app_id} removed")
+    return Response(204)
+
+
 def public_key(call: Call, app_id: str, pem: Callable[[], str]) -> Response:
     _held_app(call, app_id)
     return Response(200, pem(), {"Content-Type": "text/plain; charset=utf-8"})

@@ -61,6 +61,7 @@ _ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
     ("GET", r"ticket_fields", "tickets:read", people.list_fields),
     ("POST", r"ticket_fields", "tickets:write", people.create_field),
     ("GET", r"ticket_fields/(\d+)", "tickets:read", people.show_field),
+    ("DELETE", r"ticket_fields/(\d+)", "tickets:write", people.delete_field),
     ("GET", r"custom_statuses", "tickets:read", people.list_custom_statuses),
     ("GET", r"webhooks", "webhooks:read", platform.list_webhooks),
     ("POST", r"webhooks", "webhooks:write", platform.create_webhook),
@@ -76,6 +77,7 @@ _ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
     ("POST", r"apps", "apps:write", platform.create_app),
     ("GET", r"apps/(\d+)", "apps:read", platform.show_app),
     ("PUT", r"apps/(\d+)", "apps:write", platform.replace_app),
+    ("DELETE", r"apps/(\d+)", "apps:write", platform.delete_app),
     ("GET", r"apps/job_statuses/(\w+)", "apps:read", platform.job_status),
     ("GET", r"apps/installations/job_statuses/(\w+)", "apps:read", platform.job_status),
     ("GET", r"apps/installations", "apps:read", platform.list_installations),
@@ -93,6 +95,7 @@ _FOR_ADMINS = (
     platform.upload,
     platform.create_app,
     platform.replace_app,
+    platform.delete_app,
     platform.install_app,
 )
 _COMPILED = tuple((methods.split("|"), re.compile(path), scope, handler) for methods, path, scope, handler in _ROUTES)

@@ -74,12 +74,13 @@ def test_accepting_a_delivery_costs_little_more_than_saying_hello(tmp_path: Path
 
 
 def _world(months: int) -> builders.BillingSnapshot:
+    """One subscription paid every day of its life, so that nothing is paid twice; and a duplicate of it."""
     base = builders.duplicate()
-    invoice, charge = base.invoices[0], base.charges[0]
-    more = [
-        (replace(invoice, id=f"in_b{n}", created=invoice.created - timedelta(days=n), payments=()),
-         replace(charge, id=f"ch_b{n}", created=charge.created - timedelta(days=n), invoice=f"in_b{n}"))
-        for n in range(1, months)
-    ]  # fmt: skip
-    invoices, charges = tuple(one for one, _ in more), tuple(one for _, one in more)
+    first = builders.subscription(created=builders.NOW - timedelta(days=months + 60))
+    paid = [builders.paid_period(first, builders.NOW - timedelta(days=60 + n)) for n in range(1, months)]
+    invoices = tuple(
+        replace(i, id=f"in_b{n}", payments=(), period_start=i.created, period_end=i.created + timedelta(days=1))
+        for n, (i, _) in enumerate(paid)
+    )
+    charges = tuple(replace(c, id=f"ch_b{n}", invoice=f"in_b{n}") for n, (_, c) in enumerate(paid))
     return replace(base, invoices=base.invoices + invoices, charges=base.charges + charges)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from billing.guard import Cleared, Refused, Stale, recheck
+from billing.plan import Fact, Plan, PlannedStep, ScheduleCancellation, WriteInternalNote
 from tests.billing.builders import NOW, at, dispute, duplicate, refund, ticket
 from tests.billing.judging import judge
 from tests.billing.test_situation_duplicates import TWICE, _paid_twice
@@ -88,3 +89,49 @@ def test_a_requester_who_is_no_longer_verified_makes_the_plan_stale():
 def test_a_plan_without_facts_is_compared_by_its_steps():
     before, after = judge(ticket("?", email="x@else.example"), duplicate(customers=())), judge(TWICE, duplicate())
     assert isinstance(recheck(before.plan, ["s1"], after), Stale)
+
+
+# --- what moved, by plans that are written by hand --------------------------------------------------------------------
+
+
+def by_hand(*steps):
+    """A decision whose plan is exactly these (object of a cancellation, needs, facts)."""
+    planned = tuple(
+        PlannedStep(
+            id=f"s{number}", step=ScheduleCancellation(subscription=name) if name else WriteInternalNote(),
+            says="", title="", running="", done="", requires=needs,
+            facts=tuple(Fact(object=o, field=f, value=v) for o, f, v in facts),
+        )
+        for number, (name, needs, facts) in enumerate(steps, start=1)
+    )  # fmt: skip
+    return replace(judge(TWICE, duplicate()), plan=Plan(steps=planned))
+
+
+def moved(before, after):
+    verdict = recheck(before.plan, ["s1"], after)
+    assert isinstance(verdict, Stale)
+    return [(fact.object, fact.field, fact.value) for fact in verdict.moved]
+
+
+def test_facts_that_came_went_and_changed_are_all_named_and_equal_ones_are_not():
+    before = by_hand(("sub_A", (), [("sub_A", "status", "active"), ("sub_A", "a", "1"), ("sub_A", "same", "1")]))
+    after = by_hand(("sub_A", (), [("sub_A", "status", "paused"), ("sub_A", "z", "2"), ("sub_A", "same", "1")]))
+    assert moved(before, after) == [("sub_A", "a", "-"), ("sub_A", "status", "paused"), ("sub_A", "z", "2")]
+
+
+def test_steps_that_came_went_and_changed_their_conditions_are_all_named_when_no_fact_moved():
+    before = by_hand(("sub_A", (), []), ("sub_B", (), []), ("sub_C", (), []), (None, (), []))
+    after = by_hand(("sub_A", (), []), ("sub_B", ("second_approval", "x"), []), ("sub_D", (), []))
+    assert moved(before, after) == [
+        ("sub_B", "schedule_cancellation", "offered second_approval x"),
+        ("sub_C", "schedule_cancellation", "-"),
+        ("sub_D", "schedule_cancellation", "offered"),
+        ("-", "write_internal_note", "-"),
+    ]
+    assert moved(after, before)[-1] == ("-", "write_internal_note", "offered")
+
+
+def test_steps_that_need_each_other_run_together_and_another_condition_is_no_step():
+    pair = by_hand(("sub_A", ("step:s2", "second_approval"), []), ("sub_B", ("step:s1",), []))
+    assert isinstance(recheck(pair.plan, ["s1", "s2"], pair), Cleared)
+    assert recheck(pair.plan, ["s1"], pair) == Refused(reason="needs_other_step")

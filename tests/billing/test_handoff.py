@@ -30,6 +30,7 @@ from tests.billing.builders import (
 )
 from tests.billing.judging import judge
 from tests.billing.replying import POLICY, TWICE, decisions, receipt, unnamed
+from tests.billing.test_texts_and_states import ask
 
 SECTIONS = ["CUSTOMER", "BILLING STATE", "DECISION", "ACTION TAKEN", "FOLLOW-UP", "PRODUCT GAP"]
 DUPLICATE = decisions()["duplicate_same_price"]
@@ -174,18 +175,49 @@ def test_nothing_odd_is_said_so():
 # --- what we make of it ---------------------------------------------------------------------------------------------
 
 
-def test_reasons_for_and_against_are_listed_and_the_why_is_not_repeated():
-    rows = tuple(
-        Signal(code=f"c{n}", says=f"Reason {n}.", weight=1.0, source=Source.STRIPE) for n in range(5)
-    )  # fmt: skip
+def _reasons(*says):
+    return tuple(Signal(code=f"c{n}", says=text, weight=1.0, source=Source.TICKET) for n, text in enumerate(says))
+
+
+def test_each_reason_is_listed_once_and_neither_the_why_nor_a_reason_for_it_speaks_against_it():
     diagnosis = replace(
-        DUPLICATE.diagnosis, why="Reason 0.", signals_for=rows, signals_against=rows[3:], would_change=None
+        DUPLICATE.diagnosis,
+        why="Because.",
+        signals_for=_reasons("Because.", "One.", "One.", "Two.", "Three.", "Four."),
+        signals_against=_reasons("Four.", "Because.", "Doubt.", "Doubt.", "Other doubt.", "Third doubt."),
+        would_change=None,
     )
     lines = _lines(replace(DUPLICATE, diagnosis=diagnosis), "DECISION")
     assert lines[1:] == [
-        "why: Reason 0.", "for: Reason 1.", "for: Reason 2.", "for: Reason 3.",
-        "against: Reason 3.", "against: Reason 4.",
+        "why: Because.", "for: One.", "for: Two.", "for: Three.", "against: Doubt.", "against: Other doubt.",
     ]  # fmt: skip
+
+
+def test_words_as_a_whole_are_told_in_a_sentence_with_the_bucket_they_are_like():
+    found = ask("Why is the bill 60 dollars when the website says 12?", "12")
+    lines = _lines(found, "DECISION")
+    assert "for: As a whole it reads like tickets about seats or teams." in lines
+    assert "against: As a whole it reads like tickets about another question about money." in lines
+    every = (*found.diagnosis.signals_for, *found.diagnosis.signals_against)
+    assert all(len(signal.says) > 24 for signal in every if signal.quote == "")
+
+
+@pytest.mark.parametrize(
+    ("email", "hints", "first"),
+    [
+        (None, (Hint(object="cus_A", found=True, customer="cus_A"),), "Maya Oliva / maya@oliva.example"),
+        ("maya@oliva.example", (), "Maya Oliva / maya@oliva.example"),
+    ],
+)
+def test_a_look_up_names_the_customer_and_speaks_of_no_ticket_sender(email, hints, first):
+    asked = ticket("", email=email, requester={"named_by_operator": True, "name": None})
+    lines = _lines(judge(asked, replace(duplicate(), hints=hints), POLICY), "CUSTOMER")
+    assert lines == [first, "cus_A (looked up by the operator, no ticket sender to verify)"]
+
+
+def test_a_look_up_that_finds_nobody_says_so_once():
+    asked = ticket("", email=None, requester={"named_by_operator": True, "name": None})
+    assert _lines(judge(asked, snapshot(), POLICY), "CUSTOMER") == ["a look-up by the operator", "no customer found"]
 
 
 def test_where_a_person_decides_the_band_says_so():

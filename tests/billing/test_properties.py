@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from dataclasses import replace
@@ -36,7 +37,8 @@ from tests.billing.builders import (
 from tests.billing.judging import judge, writes
 
 FAMILY = Policy(products=Products(families=(("Pro", "Ultra"),)))
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 60  # `make properties` says long
+QUICK = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 DAYS = [at(f"2026-{month:02d}-{day:02d}T05:00") for month in (9, 10, 11) for day in (3, 12, 17)]
 
 

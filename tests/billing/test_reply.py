@@ -456,7 +456,7 @@ def test_codes_that_no_phrase_knows_get_general_words():
 USD = Money(2900, "usd")
 STEPS = (
     (CancelSubscription(subscription="sub_B"), "We will end the Pro subscription", "is cancelled and has ended"),
-    (ChangeQuantity(subscription="sub_A", item="si_A", quantity=3), "to 3 seats", "now has 3 seats"),
+    (ChangeQuantity(subscription="sub_A", item="si_A", quantity=3), "subscription to 3.", "subscription is now 3."),
     (ChangePlan(subscription="sub_A", item="si_A", price="price_x"), "We will change your plan", "plan is changed"),
     (HoldInvoice(invoice="in_A_1103"), "stop collecting invoice", "is not being collected"),
     (PauseCollection(subscription="sub_A"), "We will pause the billing", "is paused"),
@@ -543,7 +543,7 @@ def test_a_sentence_without_its_link_goes_and_the_rest_stays():
         fill_links(body, {"invoice_link": LINKS["invoice_link"]})
         == f"Hi,\n\nPay here: {LINKS['invoice_link']}\n\nStays."
     )
-    assert fill_links("一。在此 {portal_link}。二。", {}) == "一。 二。"
+    assert fill_links("一。在此 {portal_link}。二。", {}) == "一。二。"
 
 
 @pytest.mark.parametrize(

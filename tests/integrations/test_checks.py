@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import json
+import socket
+import ssl
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+import trustme
 from click.testing import CliRunner, Result
 
 from integrations.checks import Check, Question, Report, State, examine
 from integrations.checks.asking import Inquiry, gather, late
+from integrations.checks.server import certificate
 from integrations.checks.stripe_access import READING, WRITING, masked
 from integrations.settings import NAMES, Settings
+from integrations.slots import Slot, folder, live
 from integrations.store import database
+from integrations.store.tables import card
 from integrations.twins import zendesk_auth
 from integrations.twins.github_twin import GitHubTwin
 from integrations.twins.server import Request, Response, Twin
@@ -110,7 +119,10 @@ def town(tmp_path: Path) -> Iterator[Town]:
             github_repository=REPOSITORY, github_token=github.add_token(repositories=[REPOSITORY]),
             github_api_base=github.url, github_webhook_secrets=(SECRET,),
         )  # fmt: skip
+        slot = Slot(settings.database_url, folder(settings.database_url))
+        slot.claim()
         yield Town(stripe, zendesk, github, front, settings, tmp_path)
+        slot.release()
 
 
 def test_an_installation_in_order_has_no_fault_and_no_warning(town: Town) -> None:
@@ -183,6 +195,7 @@ class TestStripe:
         check = town.check("Stripe", "Read key")
         assert check.state is State.WARN
         assert "rak_refund_write" in check.evidence
+        assert "rak_invoice_write" not in check.evidence
 
     def test_one_key_for_both_is_warned_about(self, town: Town) -> None:
         town.stripe.add_key(WRITE_KEY, {one.permission for one in (*READING, *WRITING)})
@@ -379,6 +392,74 @@ class TestServer:
         assert check.state is State.FAIL
         assert "BILLING_DESK_SECRET_KEY, ZENDESK_WEBHOOK_SECRET" in check.evidence
 
+    def test_without_a_worker_nothing_is_done_and_that_is_a_fault(self, town: Town) -> None:
+        other = town.folder / "other.db"
+        (town.folder / "desk.db").rename(other)
+        check = town.check("Server", "Worker", database_url=f"sqlite:///{other}")
+        assert (check.state, check.fix) == (State.FAIL, "Start billing-desk serve.")
+        assert "none is running" in check.evidence
+
+    def test_work_that_waits_too_long_is_warned_about(self, town: Town) -> None:
+        engine = database.open_engine(town.settings.database_url)
+        long_ago = datetime.now(UTC) - timedelta(minutes=10)
+        with engine.begin() as connection:
+            connection.execute(
+                sa.insert(card).values(
+                    ticket_id=1, version=1, requests=1, state="enriching", requested_at=long_ago, updated_at=long_ago
+                )
+            )
+        engine.dispose()
+        check = town.check("Server", "Worker")
+        assert (check.state, check.evidence) == (State.WARN, "1 running, oldest job 600 s")
+
+    def test_workers_on_postgresql_are_counted_by_their_locks(self, postgres_database: str) -> None:
+        assert live(postgres_database) == 0
+        slots = [Slot(postgres_database, Path()) for _ in range(2)]
+        assert [slot.claim() for slot in slots] == ["slot-0", "slot-1"]
+        assert live(postgres_database) == 2
+        for slot in slots:
+            slot.release()
+
+
+class TestThePublicAddress:
+    @pytest.mark.parametrize(("days", "state"), [(90, State.OK), (5, State.WARN)])
+    def test_a_certificate_is_told_with_its_days(self, days: int, state: State) -> None:
+        (check,) = self.ask(datetime.now(UTC) + timedelta(days=days), trusted=True)
+        assert check.state is state
+        assert f"good for {days} days" in check.evidence
+        assert bool(check.fix) is (state is State.WARN)
+
+    def test_a_certificate_that_nobody_trusts_is_a_fault(self) -> None:
+        (check,) = self.ask(datetime.now(UTC) + timedelta(days=90), trusted=False)
+        assert (check.state, "not trusted" in check.evidence) == (State.FAIL, True)
+        assert "whole chain" in check.fix
+
+    def test_an_address_where_nobody_answers_is_a_fault(self, town: Town) -> None:
+        settings = replace(town.settings, public_url="https://127.0.0.1:1")
+        (check,) = certificate(settings)()
+        assert (check.state, check.evidence) == (State.FAIL, "does not answer")
+
+    def ask(self, ends: datetime, *, trusted: bool) -> Sequence[Check]:
+        authority, client = trustme.CA(), ssl.create_default_context()
+        leaf = authority.issue_cert("localhost", not_after=ends + timedelta(minutes=5))
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        leaf.configure_cert(server)
+        if trusted:
+            authority.configure_trust(client)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+
+            def answer() -> None:
+                connection, _ = listener.accept()
+                with contextlib.suppress(OSError), server.wrap_socket(connection, server_side=True) as secure:
+                    secure.recv(1)
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            settings = Settings(public_url=f"https://localhost:{listener.getsockname()[1]}")
+            found = certificate(settings, client)()
+            thread.join()
+        return found
+
 
 class TestOneInTheWayOfAnother:
     def test_what_is_not_configured_is_skipped_with_what_it_would_enable(self, town: Town) -> None:
@@ -476,6 +557,34 @@ class TestTheCommand:
         environment.zendesk.stop()
         environment.stripe.add_key(READ_KEY, set())
         assert max(len(line) for line in self.run().output.splitlines()) <= 80
+
+    def test_the_portal_is_switched_on_when_asked_and_looked_at_again(self, environment: Town) -> None:
+        environment.stripe.store.objects.clear()
+        World(environment.stripe).portal_configuration(cancel=False, invoices=False, login_page=False)
+        assert self.run().exit_code == 1
+        result = self.run("--fix", "portal")
+        assert result.exit_code == 0, result.output
+        assert "invoices and login page are on" in result.stderr
+        assert "FAIL" not in result.stdout
+        assert str(environment.stripe.writes()[0].effect).startswith("updated portal configuration")
+
+    def test_a_portal_that_only_the_dashboard_can_make_is_said_in_one_line(self, environment: Town) -> None:
+        environment.stripe.store.objects.clear()
+        result = self.run("--fix", "portal")
+        assert (result.exit_code, len(result.output.splitlines())) == (1, 1)
+        assert "Customer portal > Save" in result.output
+
+    def test_a_write_key_without_the_portal_is_named(self, environment: Town) -> None:
+        environment.stripe.add_key(WRITE_KEY, {one.permission for one in WRITING} - {"rak_customer_portal_write"})
+        result = self.run("--fix", "portal")
+        assert result.exit_code == 2
+        assert "rak_customer_portal_write" in result.output
+
+    def test_the_link_to_the_page_is_printed_and_nobody_asked(self, environment: Town) -> None:
+        result = self.run("--link")
+        assert result.exit_code == 0
+        assert result.stdout.startswith(f"{environment.settings.public_url}/setup?sig=")
+        assert environment.stripe.wire == []
 
     def test_json_holds_the_same_and_nothing_else(self, environment: Town) -> None:
         document = json.loads(self.run("--json").stdout)

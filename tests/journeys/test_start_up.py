@@ -168,7 +168,11 @@ def test_a_stop_finishes_the_request_that_runs_and_takes_no_new_one(running: Rig
     assert "Traceback" not in (running.folder / "web.log").read_text()
 
 
-def test_an_idle_process_stops_within_seconds(running: Rig) -> None:
+def test_a_second_process_on_the_same_sqlite_file_is_refused_and_the_first_stops_within_seconds(running: Rig) -> None:
+    second = running.cli("serve", "--port", str(free_port()))
+    assert second.returncode == 2
+    assert "Another billing-desk serves this SQLite file." in second.stderr
+    assert running.get("/readyz", token=None).status_code == 200
     began = time.monotonic()
     kill(running.web, signal.SIGTERM)
     wait_for(lambda: not alive(running.web), 10, "it does not stop")

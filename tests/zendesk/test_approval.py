@@ -12,11 +12,14 @@ import pytest
 import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
+from billing.money import Money
+from billing.plan import Plan, PlannedStep, RefundCharge, encode
 from integrations.store import approvals, audit
 from integrations.store.tables import approval as approval_table
 from testkit.indoors import Indoors, indoors
 from testkit.worlds import Duplicate, duplicate
 from zendesk.applying import Applying
+from zendesk.plans import freeze
 
 QUICK = "[refunds]\nhold_seconds = 0\n"
 
@@ -67,6 +70,30 @@ def nothing_happened(desk: Indoors) -> None:
     assert not any(job.startswith("apply:") for job in desk.jobs())
 
 
+def partial(charge: str, amount: int) -> PlannedStep:
+    step = RefundCharge(charge=charge, amount=Money(amount, "usd"))
+    return PlannedStep(id="s1", step=step, says="", title="T", running="R", done="D")
+
+
+def by_hand(desk: Indoors, seeded: Duplicate, plan: Plan, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The rows of an approval of this plan, its facts just checked."""
+    now, identifier = desk.clock(), f"ap_{number}"
+    desk.card(seeded.ticket)
+    row = {
+        "id": identifier, "ticket_id": seeded.ticket, "customer": seeded.customer, "digest": f"{plan.digest}{number}",
+        "round": 1, "request_hash": "", "agent_id": 1, "agent_name": "Ana", "state": "applying", "plan": freeze(plan),
+        "follow_up": {"body": "", "deliver": "none"}, "checked_at": now, "attempts": 0, "reply_state": "waiting",
+        "created_at": now,
+    }  # fmt: skip
+    step = plan.steps[0].step
+    action = {
+        "id": f"ac_{number}", "approval_id": identifier, "step_id": "s1", "position": 0, "kind": step.kind,
+        "step": encode(step), "key": f"k:{number}", "state": "pending", "agent_id": 1, "customer": seeded.customer,
+        "attempts": 0, "created_at": now, "updated_at": now,
+    }  # fmt: skip
+    return row, action
+
+
 # --- once -----------------------------------------------------------------------------------------------------------
 
 
@@ -112,6 +139,50 @@ def test_fifty_clicks_at_once_are_one_approval(desk: Indoors) -> None:
     assert {answer.status_code for answer in answers} <= {202, 409}
     assert len({answer.get_json()["approval_id"] for answer in answers}) == 1
     assert count(desk) == 1
+
+
+def test_a_late_copy_of_an_approval_that_was_stopped_approves_nothing(desk: Indoors) -> None:
+    card = desk.card(seed(desk).ticket)
+    first = approve(desk, card).get_json()["approval_id"]
+    assert desk.post(f"/api/approvals/{first}/cancel").status_code == 202
+    assert approve(desk, card).get_json()["approval_id"] == first  # it has not come to its end yet
+    while Applying(desk.product.desk).turn(first) is not None:
+        pass
+    late = approve(desk, card)
+    assert code(late) == code(approve(desk, card)) == (409, "plan_changed")
+    assert count(desk) == 1
+    fresh = late.get_json()["card"]
+    assert fresh["plan"]["digest"] != card["plan"]["digest"]
+    assert fresh["plan"]["steps"] == card["plan"]["steps"]
+    again = approve(desk, fresh)
+    assert again.status_code == 202
+    assert again.get_json()["approval_id"] != first
+    assert code(approve(desk, card)) == (409, "plan_changed")
+    assert count(desk) == 2
+
+
+def test_a_late_copy_of_one_that_was_stopped_before_the_second_agent_agreed_approves_nothing(desk: Indoors) -> None:
+    card = desk.card(seed(desk, amount=25_000).ticket)
+    approval_id = approve(desk, card, confirm="250.00").get_json()["approval_id"]
+    assert desk.post(f"/api/approvals/{approval_id}/cancel").status_code == 202
+    assert code(approve(desk, card, confirm="250.00")) == (409, "plan_changed")
+    fresh = desk.get(f"/api/tickets/{card['ticket_id']}/card").get_json()
+    assert code(approve(desk, fresh, confirm="250.00")) == (403, "second_approval_required")
+
+
+def test_two_equal_partial_refunds_by_two_plans_are_both_paid(desk: Indoors) -> None:
+    """Equal in charge, amount and ticket: only the approval tells them apart."""
+    seeded = seed(desk)
+    for number in (1, 2):
+        plan = Plan(steps=(partial(seeded.charge, 900),))
+        with desk.product.engine.begin() as connection:
+            row, action = by_hand(desk, seeded, plan, number)
+            approvals.insert(connection, row, [action])
+        while Applying(desk.product.desk).turn(row["id"]) is not None:
+            pass
+    refunds = desk.stripe.refunds()
+    assert [(one["charge"], one["amount"]) for one in refunds] == [(seeded.charge, 900)] * 2
+    assert len({one["metadata"]["billing_desk_action"] for one in refunds}) == 2
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------

@@ -100,6 +100,7 @@ def test_agreement_in_bucket_and_money_is_exit_0(desk: Indoors, seeded: Duplicat
     assert report_of(result) == {
         "tickets": 1, "agreed": 1, "buckets": {"duplicate_subscription": {"tickets": 1, "agreed": 1}},
         "money": {"differences": 0, "done": {"usd": 2900}, "proposed": {"usd": 2900}}, "disagreements": [],
+        "overruled": {"tickets": 1, "overruled": 0, "changes": [], "rules": []},
     }  # fmt: skip
 
 
@@ -134,6 +135,11 @@ def test_another_bucket_with_the_same_money_is_listed_and_exit_0(
     }  # fmt: skip
     (off,) = found["disagreements"]
     assert off["proposed"]["bucket"] == "duplicate_subscription"
+    overruled = found["overruled"]
+    assert (overruled["tickets"], overruled["overruled"]) == (2, 1)
+    assert overruled["changes"] == [{"ours": "duplicate_subscription", "theirs": "other_billing", "tickets": 1}]
+    assert {"rule": "TXT_DUP_TWICE", "overruled": 1, "tickets": 2} in overruled["rules"]
+    assert {"rule": "duplicate_same_price", "overruled": 1, "tickets": 2} in overruled["rules"]
 
 
 def test_the_text_says_money_first_and_fits_80_columns(desk: Indoors, seeded: Duplicate, tmp_path: Path) -> None:
@@ -147,6 +153,9 @@ def test_the_text_says_money_first_and_fits_80_columns(desk: Indoors, seeded: Du
     assert "  proposed  29.00 USD" in lines
     assert "  done      no refund" in lines
     assert "The bucket agrees on 0 of 1 tickets." in lines
+    assert "The past overruled our bucket on 1 of 1 tickets." in lines
+    assert "  duplicate_subscription -> other_billing: 1" in lines
+    assert f"  {'TXT_DUP_TWICE':<32}    1 of 1" in lines
 
 
 # --- where the state comes from -------------------------------------------------------------------------------------

@@ -164,6 +164,60 @@ class TestASecondRun:
         assert webhook["subscriptions"] == ["conditional_ticket_events"]
 
 
+@pytest.mark.usefixtures("account")
+class TestUninstalling:
+    def uninstall(self, *arguments: str) -> Result:
+        return CliRunner().invoke(setup_commands.uninstall, list(arguments))
+
+    def test_it_only_lists_until_it_is_told_to(self, twin: ZendeskTwin, account: Path) -> None:
+        install()
+        before = len(effects(twin))
+        result = self.uninstall()
+        assert result.exit_code == 0
+        assert set(result.stdout.split("\n")) >= {
+            f"app {twin.app_id}", f"installation {twin.installation_id}", f"webhook {rows(account)['webhook_id']}",
+        }  # fmt: skip
+        assert "--yes" in result.stderr
+        assert effects(twin)[before:] == []
+
+    def test_it_removes_what_was_installed_and_nothing_of_anybody_else(self, twin: ZendeskTwin, account: Path) -> None:
+        theirs = twin.add_webhook("https://other.example/hook", name="Statistics")
+        install()
+        ours = {int(value) for name, value in rows(account).items() if name.startswith("field_")}
+        assert ours <= set(twin.desk.fields)
+        result = self.uninstall("--yes")
+        assert result.exit_code == 0, result.output
+        assert list(twin.desk.webhooks) == [theirs["id"]]
+        assert not ours & set(twin.desk.fields)
+        assert (dict(twin.desk.apps), dict(twin.desk.installations)) == ({}, {})
+        assert {name for name in rows(account) if name != "app_package"} == set()
+
+    def test_what_somebody_removed_by_hand_is_no_obstacle_and_a_second_run_has_nothing_to_do(
+        self, twin: ZendeskTwin
+    ) -> None:
+        install()
+        twin.desk.webhooks.clear()
+        assert "was gone already" in self.uninstall("--yes").stdout
+        before = len(twin.wire)
+        assert "nothing to remove" in self.uninstall().stderr
+        assert len(twin.wire) == before
+
+    def test_a_run_that_broke_off_is_continued(self, twin: ZendeskTwin, account: Path) -> None:
+        install()
+        twin.faults.add("status", path=r"/api/v2/webhooks/.*", status=500, times=1)
+        assert self.uninstall("--yes").exit_code == 3
+        assert "webhook_id" in rows(account)
+        assert "app_id" not in rows(account)
+        assert self.uninstall("--yes").exit_code == 0
+        assert rows(account) == {}
+
+    def test_after_it_a_fresh_install_works(self, twin: ZendeskTwin) -> None:
+        install()
+        self.uninstall("--yes")
+        assert install().exit_code == 0
+        assert len(twin.desk.webhooks) == 1
+
+
 class TestWhatStopsIt:
     @pytest.mark.usefixtures("account")
     @pytest.mark.parametrize(

@@ -275,7 +275,44 @@ def test_the_menu_opens_with_the_keyboard_and_hands_over(page: Page, server: Ser
     assert len(server.posts("handover")) == 1
 
 
-@pytest.mark.parametrize("name", [name for name in STATES if name not in {"closed"}])
+def test_a_new_ticket_without_a_number_says_that_it_comes_first(page: Page, server: Server) -> None:
+    page.route(
+        "**/sdk.js", lambda route: route.fulfill(body=SDK.replace("48213", "undefined"), content_type="text/javascript")
+    )
+    page.goto(f"{server.url}/sidebar")
+    expect(page.locator("#no-ticket")).to_contain_text("There is no ticket yet.")
+    expect(page.locator("#card")).to_be_hidden()
+    assert server.asked == []
+
+
+def test_the_session_is_renewed_before_it_ends(page: Page, server: Server) -> None:
+    page.clock.install()
+    opened(page, server)
+    with page.expect_response("**/api/session"):
+        page.clock.run_for(600_001)
+    assert len(server.posts("session")) == 1
+
+
+def test_a_letter_that_comes_in_while_the_card_is_open_reads_it_anew(page: Page, server: Server) -> None:
+    opened(page, server)
+    server.answers["tickets/48213/card"] = cards.failed_payment
+    page.evaluate("fire('ticket.conversation.changed')")
+    expect(page.locator("#verdict")).to_have_text("Card expired, invoice unpaid")
+
+
+def test_a_letter_never_takes_away_what_the_agent_reviews(page: Page, server: Server) -> None:
+    reviewed(page, server).locator("#reply").fill("My own words")
+    before = len(server.asked)
+    page.evaluate("fire('ticket.conversation.changed')")
+    page.wait_for_timeout(100)
+    assert len(server.asked) == before
+    expect(page.locator("#reply")).to_have_value("My own words")
+
+
+HOSTILE = [name for name in STATES if name.startswith("hostile") or name in {"loading", "review", "hold"}]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
 def test_no_state_overflows_a_narrow_panel_and_nothing_hostile_runs(page: Page, server: Server, name: str) -> None:
     build, view = STATES[name]
     server.answers["tickets/48213/card"] = build

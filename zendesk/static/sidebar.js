@@ -15,7 +15,8 @@
   const invoke = (...args) => client ? client.invoke(...args).catch(() => null) : Promise.resolve(null);
   const read = paths => client ? client.get(paths).catch(() => ({})) : Promise.resolve({});
   const scheme = name => { if (name === 'light' || name === 'dark') root.dataset.scheme = name; };
-  const load = () => htmx.ajax('GET', `/api/tickets/${ticket}/card?view=glance`, { target: '#card', swap: 'outerHTML' });
+  const empty = none => { byId('no-ticket').hidden = !none; byId('card').hidden = none; };
+  const load = () => empty(false) || htmx.ajax('GET', `/api/tickets/${ticket}/card?view=glance`, { target: '#card', swap: 'outerHTML' });
   const offline = text => {
     byId('offline').hidden = !text;
     byId('offline').lastElementChild.textContent = text;
@@ -25,7 +26,7 @@
 
   // In review the card is taller than the panel: bound the frame, so that the approve bar can stick to its bottom edge.
   const fit = () => {
-    let wanted = Math.ceil(byId('card').getBoundingClientRect().height) + byId('offline').offsetHeight;
+    let wanted = Math.ceil(byId('card').getBoundingClientRect().height) + byId('offline').offsetHeight + byId('no-ticket').offsetHeight;
     if (document.querySelector('.bar-approve')) wanted = Math.min(wanted, Math.max(480, screen.availHeight - 160));
     if (wanted !== height) invoke('resize', { width: '100%', height: `${height = wanted}px` });
   };
@@ -52,6 +53,16 @@
     invoke('notify', boot.texts[text], text === 'reply_failed' ? 'alert' : 'notice');
     say(boot.texts[text]);
     fit();
+  };
+
+  // A frame is often not given the clipboard; then the text is selected and copied as a person would.
+  const copy = async area => {
+    try { await navigator.clipboard.writeText(area.value); return true; } catch { /* refused */ }
+    area.hidden = false;
+    area.select();
+    const done = document.execCommand('copy');
+    area.hidden = done;
+    return done;
   };
 
   const swapped = (byPerson) => {
@@ -95,7 +106,7 @@
       chosen();
     } else if (button.dataset.insert) insert();
     else if (button.dataset.copy) {
-      navigator.clipboard?.writeText(byId(button.dataset.copy).value).then(() => invoke('notify', boot.texts.copied), () => null);
+      copy(byId(button.dataset.copy)).then(done => invoke('notify', boot.texts[done ? 'copied' : 'copy_failed'], done ? 'notice' : 'alert'));
     }
   });
   document.addEventListener('input', event => { if (event.target.id === 'amount') chosen(); });
@@ -135,7 +146,8 @@
     const other = got['ticket.id'] && String(got['ticket.id']) !== String(ticket);
     ticket = got['ticket.id'] || ticket;
     if (ticket && (other || !boot.loaded)) load();
-    else swapped(false);
+    else if (ticket) swapped(false);
+    else empty(true);
   };
   if (!client) { if (ticket && !boot.loaded) load(); return; }
   client.on('app.registered', start);

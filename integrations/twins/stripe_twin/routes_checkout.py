@@ -96,6 +96,29 @@ def retrieve_configuration(call: Call) -> Obj:
 
 @route(
     "POST",
+    "/v1/billing_portal/configurations/{}",
+    "billing_portal.ConfigurationUpdateParams",
+    "billing_portal.configuration",
+    area="customer_portal",
+    models="active features login_page",
+)
+def update_configuration(call: Call) -> Obj:
+    made = call.own("billing_portal.configuration")
+    call.touch(made)
+    for name, wanted in call.params.get("features", {}).items():
+        made["features"][name] = {**(made["features"].get(name) or {}), **wanted}
+    if "login_page" in call.params:
+        enabled = call.params["login_page"]["enabled"]
+        url = f"https://billing.stripe.test/p/login/{made['id']}" if enabled else None
+        made["login_page"] = {"enabled": enabled, "url": url}
+    made["active"] = call.params.get("active", made["active"])
+    call.effect(f"updated portal configuration {made['id']}")
+    call.emit("billing_portal.configuration.updated", made)
+    return made
+
+
+@route(
+    "POST",
     "/v1/billing_portal/sessions",
     "billing_portal.SessionCreateParams",
     "billing_portal.session",

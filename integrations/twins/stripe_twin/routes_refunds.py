@@ -25,7 +25,10 @@ def create_refund(call: Call) -> Obj:
 
 
 def refund(call: Call, charge: Obj, amount: int, reason: str | None) -> Obj:
-    """Make the refund as the charge's next directive says (default: succeeded), and settle the charge."""
+    """Make the refund as the charge's next directive says (default: succeeded), and settle the charge.
+
+    `ends` in the directive: what becomes of it `after` so many seconds, like {"status": "failed", "after": 3600}.
+    """
     call.touch(charge)
     directives = call.store.directives.get(charge["id"], {})
     waiting = directives.get("next_refunds") or [{}]
@@ -45,6 +48,9 @@ def refund(call: Call, charge: Obj, amount: int, reason: str | None) -> Obj:
     if charge["payment_method_details"] is not None and charge["payment_method_details"]["type"] == "card":
         card = {**empty_branch("refund", "destination_details", "card"), "type": "refund"}
         made["destination_details"] = {**empty_branch("refund", "destination_details"), "type": "card", "card": card}
+    ends = outcome.pop("ends", None)
+    if ends is not None:
+        call.store.directives[made["id"]] = {"ends": {**ends, "at": call.now + int(ends.get("after", 0))}}
     made |= outcome
     acts.settle_charge(call.store, charge)
     call.effect(f"refund {acts.money(amount, charge['currency'])} on {charge['id']}")

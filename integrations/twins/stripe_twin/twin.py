@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +34,7 @@ from integrations.twins.stripe_twin.seeds import take_in
 from integrations.twins.stripe_twin.store import Store
 from integrations.twins.stripe_twin.webhooks import Webhooks
 
+_caused_by: ContextVar[Obj | None] = ContextVar("caused_by", default=None)  # an event's `request`
 API_VERSION = "2026-10-28.endive"
 DEFAULT_KEY = "sk_test_twin0000000000000000"
 ACCOUNT = "acct_1TwinA0000000000"
@@ -146,13 +148,26 @@ class StripeTwin(Twin):
             self.idempotency.end(request.headers.get("authorization", ""), key)
 
     # -- one request ------------------------------------------------------------------------------------------------
+    def ripen(self) -> None:
+        """Let the refunds end whose time has come (the directive `ends`)."""
+        for refund, directives in list(self.store.directives.items()):
+            ends = directives.get("ends")
+            if ends is not None and ends["at"] <= self.unix():
+                del directives["ends"]
+                self.settle_refund(refund, ends["status"], failure_reason=ends.get("failure_reason"))
+
     def handle(self, request: Request) -> Response:
+        self.ripen()
         request_id = self._request_id()
         try:
             key = key_of(request.headers, self.keys)
             _check_version(request)
             route, call, paths = self._decoded(request, key)
-            return self._once(request, request_id, key, lambda: self._run(route, call, paths))
+            causing = _caused_by.set({"id": request_id, "idempotency_key": request.headers.get("idempotency-key")})
+            try:
+                return self._once(request, request_id, key, lambda: self._run(route, call, paths))
+            finally:
+                _caused_by.reset(causing)
         except Refusal as refused:
             return self._refused(refused, request_id)
 
@@ -226,6 +241,7 @@ class StripeTwin(Twin):
             "created": self.unix(),
             "api_version": API_VERSION,
             "livemode": live,
+            "request": _caused_by.get(),
             "data": {**empty_branch("event", "data"), "object": changed, "previous_attributes": previous or None},
         }
         self.store.put(body, live=live, at=self.unix())

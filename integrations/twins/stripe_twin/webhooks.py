@@ -10,6 +10,7 @@ import hmac
 import http.client
 import json
 import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,20 +20,42 @@ WAIT_SECONDS = 5.0
 
 @dataclass(slots=True)
 class Webhooks:
-    """Where events go; no url, no delivery. `answers` holds the listener's statuses (None: no answer)."""
+    """Where events go; no url, no delivery. `answers` holds the listener's statuses (None: no answer).
+
+    Stripe may deliver an event several times (`copies`) and in any order: with `holding`, body and signature of each
+    are kept in `held`, for `release` to send in the order that it is given.
+    """
 
     url: str | None = None
     secret: str = "whsec_twin"
     answers: list[int | None] = field(default_factory=list)
+    copies: int = 1
+    holding: bool = False
+    held: list[tuple[bytes, str]] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
 
     def deliver(self, event: dict[str, Any], now: int) -> None:
-        if self.url is None:
+        if self.url is None and not self.holding:
             return
         body = json.dumps(event).encode()
-        thread = threading.Thread(target=self._post, args=(self.url, body, self.signature(body, now)), daemon=True)
-        self.threads.append(thread)
-        thread.start()
+        sent = [(body, self.signature(body, now))] * self.copies
+        if self.holding:
+            self.held += sent
+        else:
+            self._send(sent)
+
+    def release(self, order: Callable[[list[tuple[bytes, str]]], Iterable[tuple[bytes, str]]] = reversed) -> None:
+        """Send what was held, by default the newest first."""
+        sent, self.held = list(order(self.held)), []
+        self._send(sent)
+
+    def _send(self, sent: Iterable[tuple[bytes, str]]) -> None:
+        if self.url is None:
+            return
+        for body, signature in sent:
+            thread = threading.Thread(target=self._post, args=(self.url, body, signature), daemon=True)
+            self.threads.append(thread)
+            thread.start()
 
     def signature(self, body: bytes, now: int) -> str:
         digest = hmac.new(self.secret.encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()

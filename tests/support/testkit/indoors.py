@@ -35,7 +35,16 @@ from integrations.twins.stripe_twin import StripeTwin, World
 from integrations.twins.zendesk_twin import ZendeskTwin
 from integrations.zendesk_client import ZendeskClient
 from integrations.zendesk_wire import SCOPES, OAuthClient
-from testkit.rig import READ_KEY, READ_PERMISSIONS, REPOSITORY, ROOT, WEBHOOK_SECRET, WRITE_KEY, WRITE_PERMISSIONS
+from testkit.rig import (
+    READ_KEY,
+    READ_PERMISSIONS,
+    REPOSITORY,
+    ROOT,
+    STRIPE_SECRET,
+    WEBHOOK_SECRET,
+    WRITE_KEY,
+    WRITE_PERMISSIONS,
+)
 from zendesk.enrichment import Enriching
 from zendesk.signatures import PageTokens
 
@@ -184,6 +193,7 @@ def _settings(folder: Path, stripe: StripeTwin, zendesk: ZendeskTwin, github: Gi
         stripe_read_key=READ_KEY,
         stripe_write_key=WRITE_KEY,
         stripe_api_base=stripe.url,
+        stripe_webhook_secrets=(STRIPE_SECRET,),
         github_repository=REPOSITORY,
         github_token=github.add_token(repositories=[REPOSITORY]),
         github_api_base=github.url,

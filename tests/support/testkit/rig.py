@@ -29,6 +29,7 @@ from testkit.nursery import Nursery, alive, kill
 
 ROOT = Path(__file__).resolve().parents[3]
 WEBHOOK_SECRET = "whs-" + "k" * 24
+STRIPE_SECRET = "whsec_" + "e" * 32
 READ_KEY, WRITE_KEY = "rk_test_read" + "r" * 20, "rk_test_write" + "w" * 20
 REPOSITORY = "acme/web"
 # The permissions that the documentation asks for, and no others (facts: restricted keys).
@@ -92,6 +93,7 @@ class Rig:
             "STRIPE_READ_KEY": READ_KEY,
             "STRIPE_WRITE_KEY": WRITE_KEY,
             "STRIPE_API_BASE": self.stripe.url,
+            "STRIPE_WEBHOOK_SECRET": STRIPE_SECRET,
             "GITHUB_REPOSITORY": REPOSITORY,
             "GITHUB_TOKEN": token,
             "GITHUB_API_BASE": self.github.url,

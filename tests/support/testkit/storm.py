@@ -150,11 +150,14 @@ class Crowd:
 
     def _stored_cards(self) -> set[int]:
         engine = sa.create_engine(self.rig.database_url.replace("postgresql://", "postgresql+psycopg://", 1))
-        with engine.connect() as connection:
-            stored = sa.text("select ticket_id from card where plan is not null and state in ('ready', 'applying')")
-            found = set(connection.execute(stored).scalars())
-        engine.dispose()
-        return found
+        stored = sa.text("select ticket_id from card where plan is not null and state in ('ready', 'applying')")
+        try:
+            with engine.connect() as connection:
+                return set(connection.execute(stored).scalars())
+        except sa.exc.OperationalError:
+            return set()  # the database is down right now
+        finally:
+            engine.dispose()
 
     def deliver(self, ticket: int) -> None:
         """Deliver as Zendesk does: the very same invocation again until it was taken."""

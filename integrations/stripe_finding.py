@@ -1,0 +1,63 @@
+"""Which earlier write of ours does Stripe show? By our metadata, or by the state that only this step leads to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+from billing import plan
+from billing.plan import Step
+from integrations.stripe_wire import ENDED, No, StripeWire, Written, ours, when
+
+_INVOICE_AFTER: Mapping[str, str] = {
+    "pay_invoice": "paid", "mark_invoice_paid": "paid", "void_invoice": "void", "mark_uncollectible": "uncollectible",
+}  # fmt: skip
+
+
+def find(wire: StripeWire, step: Step, action: str) -> Written | None:
+    """What the action made or changed; None when Stripe shows nothing of it. Raises OutsideError."""
+    v1 = wire.v1
+    match step:
+        case plan.RefundCharge():
+            return ours(wire.list("/v1/refunds", v1.refunds.list, {"charge": step.charge, "limit": 100}), action)
+        case plan.CreateCreditNote():
+            params = {"invoice": step.invoice, "limit": 100}
+            return ours(wire.list("/v1/credit_notes", v1.credit_notes.list, params), action)
+        case plan.GrantBalanceCredit() | plan.ReverseBalanceCredit():
+            path = "/v1/customers/{id}/balance_transactions"
+            entries = v1.customers.balance_transactions.list
+            return ours(wire.list(path, entries, step.customer, {"limit": 100}), action)
+        case (
+            plan.ScheduleCancellation() | plan.UndoCancellation() | plan.PauseCollection()
+            | plan.ResumeCollection() | plan.ChangeQuantity() | plan.ChangePlan()
+        ):  # fmt: skip
+            return ours([wire.subscription(step.subscription)], action)
+        case plan.HoldInvoice():
+            return ours([wire.invoice(step.invoice)], action)
+        case _:
+            return _by_state(wire, step)
+
+
+def _by_state(wire: StripeWire, step: Step) -> Written | None:
+    """For objects that take no metadata: done when the object is where this step takes it."""
+    v1 = wire.v1
+    match step:
+        case plan.CancelSubscription():
+            return when(wire.subscription(step.subscription), ENDED)
+        case plan.ResumeSubscription():
+            return when(wire.subscription(step.subscription), {"active", "trialing"})
+        case plan.PayInvoice() | plan.MarkInvoicePaid() | plan.VoidInvoice() | plan.MarkUncollectible():
+            return when(wire.invoice(step.invoice), {_INVOICE_AFTER[step.kind]})
+        case plan.CancelPaymentIntent():
+            with contextlib.suppress(No):
+                path, intent = "/v1/payment_intents/{id}", wire.intent(step.payment_intent)
+                return when(wire.call("GET", path, v1.payment_intents.retrieve, intent), {"canceled"})
+            return None
+        case plan.ExpireCheckoutSession():
+            path = "/v1/checkout/sessions/{id}"
+            return when(wire.call("GET", path, v1.checkout.sessions.retrieve, step.checkout_session), {"expired"})
+        case plan.ReleaseSchedule():
+            path = "/v1/subscription_schedules/{id}"
+            return when(wire.call("GET", path, v1.subscription_schedules.retrieve, step.schedule), {"released"})
+        case _:
+            return None  # nothing at Stripe tells: the replay with the same key does
