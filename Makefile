@@ -3,7 +3,7 @@ BIN := .venv/bin
 SETUP_STAMP := .venv/.setup-done
 PRODUCT := billing integrations zendesk github_issues app.py
 
-.PHONY: help setup demo test bench chaos eval fmt chromium properties mutate
+.PHONY: help setup demo test bench chaos eval fmt gallery chromium properties mutate zcli
 
 help:
 	@echo "make demo    the whole way from ticket to receipt, on this machine, with no account anywhere"
@@ -13,7 +13,9 @@ help:
 	@echo "make eval    how well tickets are read: make eval FILE=tickets.jsonl"
 	@echo "make properties  every property of the core with 10,000 histories (about half an hour)"
 	@echo "make mutate  breaks plan, guard, money and identity in 600 ways; the tests must see 85 % of them"
+	@echo "make gallery  a picture of every state of the sidebar: make gallery (into tests/screens)"
 	@echo "make fmt     format the code and mend what ruff can mend"
+	@echo "make zcli    Zendesk's own tool checks our app package (needs node)"
 	@echo "make setup   only the set-up that the others do by themselves"
 
 setup: $(SETUP_STAMP)
@@ -56,6 +58,12 @@ mutate: $(SETUP_STAMP)
 	$(BIN)/mutmut export-cicd-stats
 	$(BIN)/python deploy/dev/mutation_score mutants/mutmut-cicd-stats.json 85
 
+gallery: $(SETUP_STAMP) chromium
+	PYTHONPATH=tests/support $(BIN)/python -m tests.zendesk.gallery $(or $(OUT),tests/screens)
+
 fmt: $(SETUP_STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+zcli: $(SETUP_STAMP)
+	$(BIN)/python deploy/dev/zcli

@@ -10,6 +10,7 @@ from itertools import combinations
 from markupsafe import Markup
 
 from billing.money import Money
+from billing.plan import KINDS
 from zendesk.sections import CHARGES, GIVES_BACK, Card, PlanStep, Row, currency_of, moved_by, part, plan_steps, rows
 from zendesk.wording import Wording
 
@@ -80,7 +81,9 @@ def _money_label(chosen: Sequence[Row], say: Wording, second: bool) -> str:
 
 def _steps_label(card: Card, n: int, say: Wording) -> Markup:
     steps = rows(part(card, "plan"), "steps")
-    for step in steps if not any(step.get("writes") for step in steps) else ():  # a write never hides behind a name
+    for step in (
+        steps if not any(KINDS[step["kind"]].moves for step in steps if step.get("kind") in KINDS) else ()
+    ):  # a write never hides behind a name
         if step.get("kind") == "hand_over":
             return Markup("{}").format(step.get("title") or say("bar.hand_over"))
     return say("bar.approve", n=n)

@@ -113,7 +113,8 @@ def _candidate(customer: Customer, snapshot: BillingSnapshot) -> dict[str, Any]:
     live = [s for s in snapshot.subscriptions if s.customer == customer.id and s.live]
     paid = [c for c in snapshot.charges if c.customer == customer.id and c.status == "succeeded"]
     plural = "" if len(live) == 1 else "s"
-    summary = f"{len(live)} live subscription{plural}, {len(paid)} paid" if live or paid else "No payments"
+    nothing = "Not read" if snapshot.lacks("charges") else "No payments"
+    summary = f"{len(live)} live subscription{plural}, {len(paid)} paid" if live or paid else nothing
     return {
         "id": customer.id, "name": customer.name, "email": customer.email,
         "stripe_url": stripe_url("customers", customer.id, customer.livemode), "summary": summary,

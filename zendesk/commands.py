@@ -22,6 +22,7 @@ from integrations.store import deliveries
 from zendesk import audit_head, gap_week, gap_week_text
 from zendesk.card import state_of, to_card
 from zendesk.desk import Desk
+from zendesk.stripe_events import look_again
 from zendesk.webhook import ask
 
 DONE, NO, USAGE, UPSTREAM, PERSON, MISSING = 0, 1, 2, 3, 4, 5
@@ -210,6 +211,10 @@ def replay(desk_of: Callable[[], Desk], delivery_id: str) -> None:
     desk = desk_of()
     with desk.engine.begin() as connection:
         found = deliveries.find(connection, delivery_id)
+        if found is not None and found["source"] == "stripe":
+            tickets = look_again(desk, connection, (found["body"] or {}).get("names") or [])
+            click.echo(f"Tickets that are read again: {', '.join(map(str, tickets)) or 'none'}.")
+            return
         if found is None or found["ticket_id"] is None:
             raise Stop("There is no such delivery.", MISSING)
         ask(desk, connection, found["ticket_id"])

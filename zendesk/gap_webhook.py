@@ -52,7 +52,7 @@ def _received(desk: Desk, body: bytes) -> Response:
     if not _DELIVERY.fullmatch(key) or not kind:
         raise ValueError("no delivery id or event")
     if kind == "ping":
-        return said({"status": "pong"})
+        return said({"status": "ignored", "reason": "ping"})
     if kind != "issues":
         return said({"status": "ignored", "reason": "other_event"})
     event = webhook.read(document)

@@ -12,6 +12,7 @@ from typing import Any
 from flask import Blueprint, Response
 from marshmallow import Schema, fields, missing, validate
 
+from github_issues import webhook as gap_events
 from zendesk import schemas, stripe_events, webhook
 from zendesk.refusals import STATUS
 
@@ -66,6 +67,11 @@ ROUTES: tuple[Route, ...] = (
         method="post", path="/webhooks/stripe", says="An event of Stripe's webhook.", who="stripeSignature",
         answers={202: "accepted: durable before this answer", 200: "seen before, or nothing that we show changed"},
         errors=(400, 401, 404, 413), body=stripe_events.StripeEventSchema, gives=(_JSON,), result="Delivery",
+    ),
+    Route(
+        method="post", path="/webhooks/github", says="An event of GitHub's webhook.", who="githubSignature",
+        answers={202: "accepted: durable before this answer", 200: "seen before, or not about an issue of ours"},
+        errors=(400, 401, 404, 413), body=gap_events.EventSchema, gives=(_JSON,), result="Delivery",
     ),
     Route(
         method="post", path="/zendesk/sidebar", says="Zendesk opens the sidebar.", who=None,
@@ -129,11 +135,13 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="get", path="/api/gaps", says="The ledger of product gaps.", answers={200: "the ledger"},
-        errors=(401, 403), who="page,link", result="Gaps",
+        errors=(400, 401, 403), who="page,link", result="Gaps",
+        query={"week": "adds the report of this week, like 2026-W47"},
     ),
     Route(
-        method="get", path="/gaps", says="The ledger as a page.", answers={200: "the page"}, errors=(401, 403),
-        who="page,link", gives=(_HTML,),
+        method="get", path="/gaps", says="A week's report and the ledger as a page.", answers={200: "the page"},
+        errors=(400, 401, 403), who="page,link", gives=(_HTML,),
+        query={"week": "this week by default, like 2026-W47", "format": "markdown: the report as Markdown"},
     ),
     Route(
         method="get", path="/setup", says="The checks of doctor as a page.", answers={200: "the page"},
@@ -163,6 +171,10 @@ ROUTES: tuple[Route, ...] = (
     ),
 )
 _SECURITY = {
+    "githubSignature": {
+        "type": "apiKey", "in": "header", "name": "X-Hub-Signature-256",
+        "description": "sha256=hex(HMAC-SHA256(secret, body))",
+    },
     "stripeSignature": {
         "type": "apiKey", "in": "header", "name": "Stripe-Signature",
         "description": "t=seconds,v1=hex(HMAC-SHA256(secret, t.body)); good for 300 seconds",

@@ -135,7 +135,7 @@ def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval
         "skip": say("run.skipped") if state is None or state.get("state") == "skipped" else say("run.canceled"),
         "undone": say("run.undone"),
         "done": receipt.get("says") or "",
-        "fail": _why(state or {}, say),
+        "fail": _sentence(_why(state or {}, say)) if (state or {}).get("says") else "",
     }.get(mode, "")
     shown = str(receipt.get("object") or "") if mode == "done" and step.amount else ""
     chips = tuple(_chips(mode, step, receipt, state or {}, say, approval))
@@ -155,6 +155,12 @@ def _why(state: Row, say: Wording) -> Markup | str:
     """Why a step did not happen: the sentence that came with it, or in another language that of its code."""
     says, code = str(state.get("says") or ""), state.get("reason") or "refused"
     return says if says and (say.lang == LANGUAGES[0] or not say.has(f"reason.{code}")) else say.known("reason", code)
+
+
+def _sentence(words: Markup | str) -> str:
+    """A clause of the catalogue standing alone: capital and full stop."""
+    text = words.unescape() if isinstance(words, Markup) else words
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _chips(mode: str, step: PlanStep, receipt: Row, state: Row, say: Wording, approval: str) -> list[Chip]:

@@ -35,9 +35,7 @@ AT_WORK = timedelta(minutes=3)  # a sign of life younger than this: the store is
 OVERLAP = timedelta(hours=1)
 WAIT_SECONDS = 5.0
 FOUND = "found_after_restore"
-_NO_PLAN = Plan(
-    steps=(), impact=Impact(refund={}, mrr={}), blocked=(), affected_charges=(), kept=(), extra=()
-)
+_NO_PLAN = Plan(steps=(), impact=Impact(refund={}, mrr={}), blocked=(), affected_charges=(), kept=(), extra=())
 _ACTION = re.compile(r"[A-Za-z0-9_]{1,40}")
 
 

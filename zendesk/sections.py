@@ -160,7 +160,7 @@ def verdict(card: Card, say: Wording) -> Verdict:
         bars=_BARS.get(band, 1),
         strength=say("band.two") if two else say.known("band", band),
         headline=str(decision.get("headline") or say.known("bucket", bucket)),
-        lede=str((person and decision.get("why")) or decision.get("lede") or decision.get("why") or ""),
+        lede=str((person and not two and decision.get("why")) or decision.get("lede") or decision.get("why") or ""),
         two=two,
     )
 

@@ -12,6 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from billing.plan import KINDS
 from billing.replies.rendering import render
 from zendesk.wording import LANGUAGES, Wording
 
@@ -44,6 +45,11 @@ def texts(lang: str) -> Mapping[str, str]:
         return {}
     source = resources.files("zendesk").joinpath("messages", "core", f"{lang}.toml").read_text(encoding="utf-8")
     return dict(_flat(tomllib.loads(source), ""))
+
+
+def _moves(step: Row) -> bool:
+    kind = KINDS.get(str(step.get("kind")))
+    return kind is not None and kind.moves
 
 
 def _flat(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
@@ -109,7 +115,9 @@ class _Teller:
 
     def _headline(self, name: Any, otherwise: Any) -> str:
         product = self._product()
-        if name in _DUPLICATES:
+        if "situation" not in self.decision:  # an older card: what its headline was about is not known
+            text = str(otherwise or "")
+        elif name in _DUPLICATES:
             refunds = any(step.get("kind") == "refund_charge" for step in self.plan.get("steps") or ())
             text = self._text("headline.duplicate" if refunds else "headline.duplicate_tie", otherwise, product=product)
         elif name:
@@ -123,7 +131,7 @@ class _Teller:
     def _lede(self, otherwise: Any) -> str:
         """What we would do, in one sentence; what happened, when nothing is to be done: as the core tells it."""
         steps = self.plan.get("steps") or ()
-        titles = [str(step.get("title")) for step in steps if step.get("writes")]
+        titles = [str(step.get("title")) for step in steps if _moves(step)]
         if titles:
             more = "lede_more" if titles[1:] else "lede"
             return self._text(more, otherwise, last=titles[-1], first=", ".join(titles[:-1]))
@@ -177,7 +185,7 @@ class _Teller:
     def _plan(self) -> dict[str, Any]:
         steps = [self._step(step) for step in self.plan.get("steps") or ()]
         untouched = self.plan.get("untouched")
-        if untouched and not any(step.get("writes") for step in steps):
+        if untouched and not any(map(_moves, steps)):
             untouched = self.known["untouched_none"]
         elif untouched:
             kept = [row for row in self.objects.values() if row.get("role") == "kept"]

@@ -143,9 +143,8 @@ def _listening(app: Callable[..., Iterable[bytes]], host: str, port: int, thread
             clear_untrusted_proxy_headers=True,
         )  # fmt: skip
     except OSError as error:
-        raise PortTaken(
-            f"{host}:{port} is taken or not ours. Stop what listens there, or choose another --port (a worker: --probe-port)."
-        ) from error
+        told = f"{host}:{port} is taken or not ours. Stop what listens there, or choose another --port"
+        raise PortTaken(f"{told} (a worker: --probe-port).") from error
     for one in sockets.values():
         one.channel_class = _Channel
     return server, sockets

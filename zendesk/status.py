@@ -34,6 +34,11 @@ SAYS: Mapping[str, str] = {
     "refund_failed": "The refund failed at the bank. The customer has not got the money.",
     "refund_canceled": "The refund was canceled. The customer has not got the money.",
     "refund_still_pending": "Stripe has not finished this refund for a month. Look in Stripe.",
+    "already_scheduled": "It was set to end already, and not by this run.",
+    "currency_differs": "The charge or invoice is in another currency.",
+    "amount_too_large": "More than is left of this charge.",
+    "no_payment_intent": "There is no payment to cancel.",
+    "resource_missing": "Stripe has no such object any more.",
     "no_answer": "No answer yet; it is tried again.",
     "github_no_answer": "GitHub does not answer; the ticket is saved and filed later.",
 }
@@ -80,7 +85,7 @@ def _frozen_steps(approval: Approval, document: Mapping[str, Any]) -> list[dict[
                 "running": frozen["running"], "done": frozen["done"], "detail": frozen["detail"],
                 "reversible": kind.reversible, "final": not kind.reversible, "requires": frozen["requires"],
                 "object": frozen["step"].get(kind.acts_on) if kind.acts_on else None,
-                "undo_until": frozen["undo_until"], "optional": frozen["optional"], "writes": kind.moves,
+                "undo_until": frozen["undo_until"], "optional": frozen["optional"],
                 "topic": _topic(frozen["step"]),
                 **({"amount": amount["amount"], "currency": amount["currency"]} if amount else {}),
             }

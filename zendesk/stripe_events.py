@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -115,8 +115,8 @@ def _accept(desk: Desk, event: Event) -> Response:
     try:
         with desk.engine.begin() as connection:
             identifier = deliveries.accept(
-                connection, source="stripe", key=event["id"], ticket_id=None, body={"type": event["type"]},
-                now=desk.now(),
+                connection, source="stripe", key=event["id"], ticket_id=None,
+                body={"type": event["type"], "names": _names(event["data"]["object"])}, now=desk.now(),
             )  # fmt: skip
             if identifier is None:
                 return said({"status": "already_seen"}, 200)
@@ -157,11 +157,15 @@ def _ours(connection: sa.Connection, event: Event) -> bool:
 def _start(desk: Desk, connection: sa.Connection, event: Event) -> bool:
     """Look again at what the event names; whether there was anything to look at."""
     woken = event["type"] in REFUND_CHANGES and _wake(desk, connection, event)
-    names = _names(event["data"]["object"])
+    return bool(look_again(desk, connection, _names(event["data"]["object"]))) or woken
+
+
+def look_again(desk: Desk, connection: sa.Connection, names: Sequence[str]) -> tuple[int, ...]:
+    """Have the cards read again that show one of these customers or charges; their tickets."""
     tickets = approvals.shown_on(connection, names, desk.now() - RECENT, MOST_TICKETS) if names else ()
     for ticket_id in tickets:
         _read_again(desk, connection, ticket_id)
-    return bool(tickets) or woken
+    return tickets
 
 
 def _wake(desk: Desk, connection: sa.Connection, event: Event) -> bool:

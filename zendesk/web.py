@@ -56,6 +56,10 @@ def _add_frame(app: Flask, policy: str) -> None:
         correlation.begin(g.request_id)
         g.began = time.monotonic()
 
+    @app.teardown_request
+    def end(_: BaseException | None) -> None:
+        correlation.begin("")  # the thread's next work is another's
+
     @app.after_request
     def finish(answer: Response) -> Response:
         answer.headers["X-Request-Id"] = g.get("request_id", "")

@@ -18,7 +18,7 @@ from integrations import metrics, slots
 from integrations.checks.asking import CALL_SECONDS, Clocks
 from integrations.checks.report import Check, State
 from integrations.settings import NAMES, Settings, SettingsError, require
-from integrations.store import database
+from integrations.store import database, tables
 
 GROUP = "Server"
 SERVING = (
@@ -67,7 +67,7 @@ def store(settings: Settings) -> Callable[[], Sequence[Check]]:
                 version = ".".join(str(part) for part in (connection.dialect.server_version_info or ())[:2])
             milliseconds = (time.monotonic() - started) * 1000
             database.check_schema(engine)
-            at_work = _worker(settings, engine)
+            at_work, lost = _worker(settings, engine), _lost_blocks(engine)
         except database.SchemaMismatch as error:
             told, _, fix = str(error).partition(". ")
             return [_check("Store", State.FAIL, f"{kind}: {told[0].lower()}{told[1:]}", fix)]
@@ -76,9 +76,21 @@ def store(settings: Settings) -> Callable[[], Sequence[Check]]:
             return [_check("Store", State.FAIL, f"{kind} does not answer", fix)]
         finally:
             engine.dispose()
-        return [_check("Store", State.OK, f"{kind} {version}, schema current, {milliseconds:.0f} ms"), at_work]
+        return [_check("Store", State.OK, f"{kind} {version}, schema current, {milliseconds:.0f} ms"), at_work, *lost]
 
     return ask
+
+
+def _lost_blocks(engine: sa.Engine) -> list[Check]:
+    """Issues whose figures are not kept current because people edited the hidden markers away."""
+    mine = sa.select(tables.gap.c.issue_number).where(tables.gap.c.block_lost_at.is_not(None))
+    with engine.connect() as connection:
+        numbers = sorted(one for one in connection.execute(mine).scalars() if one is not None)
+    if not numbers:
+        return []
+    named = ", ".join(f"#{number}" for number in numbers[:5]) + (" …" if len(numbers) > 5 else "")
+    fix = "Put the two lines back that our comment on the issue shows."
+    return [_check("Issue figures", State.WARN, f"no longer kept current, markers edited away: {named}", fix)]
 
 
 def _worker(settings: Settings, engine: sa.Engine) -> Check:

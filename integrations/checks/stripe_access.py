@@ -60,6 +60,7 @@ READING = (
     ),
     Probe(permission="rak_credit_note_read", serves="credit notes", path="/v1/credit_notes/{}", prefix="cn_"),
     Probe(permission="rak_product_read", serves="products", path="/v1/products/{}", prefix="prod_"),
+    Probe(permission="rak_event_read", serves="a restored store", path="/v1/events/{}", prefix="evt_"),
     Probe(
         permission="rak_customer_portal_read", serves="portal settings", path=_PORTAL_PATH + "/{}", prefix="bpc_"
     ),

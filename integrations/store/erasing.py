@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from integrations.store.approvals import ENDED
-from integrations.store.tables import action, approval, card, correction, delivery, gap_news, gap_ticket
+from integrations.store.tables import action, approval, card, card_object, correction, delivery, gap_news, gap_ticket
 
 # A step in one of these states still needs plan, reply and card: it runs, waits, or is for a person to settle.
 OPEN = ("pending", "holding", "sending", "unknown")
@@ -71,6 +71,8 @@ def erase(connection: sa.Connection, ticket_id: int, now: datetime, *, customer_
         .where(mine, had_card)
         .values(document=sa.null(), plan=sa.null(), lookup=None, version=card.c.version + 1, updated_at=now)
     )
+    # A change at Stripe must not have the ticket read, and its texts stored, again.
+    connection.execute(sa.delete(card_object).where(card_object.c.ticket_id == ticket_id))
     approvals = 0
     for row in connection.execute(sa.select(approval).where(approval.c.ticket_id == ticket_id)).all():
         plan, follow_up = _bare_plan(row.plan), {**row.follow_up, **_NO_REPLY}

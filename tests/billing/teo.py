@@ -178,6 +178,11 @@ def converted(**fields: Any) -> BillingSnapshot:
     return world(first, main, paid(main, "2026-11-19"))
 
 
+def open_bill(day: str = "2026-10-17", **fields: Any) -> Any:
+    lines = (line(1190, LITE),)
+    return invoice("in_o", 1190, day, "open", "sub_p", "cus_T7", currency="eur", lines=lines, **fields)
+
+
 def owing(
     *more: Any, card: Any = None, status: str = "past_due", failure: dict[str, Any] | None = None, **opened: Any
 ) -> Any:

@@ -92,10 +92,17 @@ def test_a_distrusted_sender_gets_no_copy_of_an_invoice():
     assert one.steps == []
 
 
-def test_a_payment_that_was_not_authorised_goes_to_a_person():
-    found = judge(ticket("I did not authorise this.", codes=("TXT_FRAUD_UNAUTHORISED",)), ordinary())
+@pytest.mark.parametrize("codes", [("TXT_FRAUD_UNAUTHORISED",), ("TXT_FRAUD_UNAUTHORISED", "TXT_UNKNOWN_CHARGE")])
+def test_a_payment_that_was_not_authorised_goes_to_a_person(codes):
+    found = judge(ticket("I did not authorise this.", codes=codes), ordinary())
     assert "hand_over" in kinds(found)
     assert "refund_charge" not in kinds(found)
+
+
+def test_nothing_but_words_for_a_machine_is_not_about_billing():
+    found = judge(ticket("", instructions_to_machine=True), ordinary())
+    assert found.diagnosis.bucket == "not_billing"
+    assert writes(found) == []
 
 
 # --- what a name leads to ---------------------------------------------------------------------------------------------

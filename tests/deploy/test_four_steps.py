@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from testkit.rig import READ_KEY, WRITE_KEY, free_port, wait_for
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGES = ("billing", "integrations", "zendesk", "github_issues")
-MOST_SECONDS = 15.0  # on an idle machine
+MOST_SECONDS = 15.0  # of processor time for all steps together: what a wall clock shows is the neighbours' work too
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +116,7 @@ def test_the_four_steps_of_the_readme_lead_to_a_ticket_with_its_card(machine: Ma
     install, set_up, run = (block.splitlines() for block in fences("sh"))
     assert any("pip install ." in line for line in install)
     World(machine.stripe).portal_configuration()
-    began, cpu = time.monotonic(), os.times()
+    before = os.times()
     (machine.folder / ".env").write_text(keys(machine), encoding="utf-8")
     for line in set_up:
         done = machine.shell(line)
@@ -130,10 +129,9 @@ def test_the_four_steps_of_the_readme_lead_to_a_ticket_with_its_card(machine: Ma
             assert "Working: cards, fixes and refunds, self-service" in " ".join(done.stdout.split())
         ticket = ticket_of(machine)
         wait_for(lambda: enriched(machine, ticket), 20, "the ticket got no card")
-    used = os.times()
-    busy = (used.children_user + used.children_system) - (cpu.children_user + cpu.children_system)
+    after = os.times()
+    busy = after.children_user + after.children_system - before.children_user - before.children_system
     assert busy < MOST_SECONDS, "the steps themselves need too long"
-    assert time.monotonic() - began < 4 * MOST_SECONDS  # a shared machine
 
 
 @contextlib.contextmanager

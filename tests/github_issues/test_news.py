@@ -162,8 +162,17 @@ def test_the_header_may_not_come_twice(desk: Indoors) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"nonsense", b"\xff", b"[" * 100_000, b'{"action": "closed"}', b'{"action": 1, "issue": {"number": "1"}}']
-)  # fmt: skip
+    "body",
+    [
+        b"",
+        b"[]",
+        b"nonsense",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"action": "closed"}',
+        b'{"action": 1, "issue": {"number": "1"}}',
+    ],
+)
 def test_what_is_no_event_is_a_bad_request(desk: Indoors, body: bytes) -> None:
     assert signed(desk, body).status_code == 400
 
@@ -174,7 +183,7 @@ def test_a_delivery_without_an_id_is_a_bad_request(desk: Indoors) -> None:
 
 def test_ping_is_answered_and_other_events_are_left_alone(desk: Indoors) -> None:
     filed(desk)
-    assert signed(desk, b'{"zen": "x"}', "ping").get_json() == {"status": "pong"}
+    assert signed(desk, b'{"zen": "x"}', "ping").get_json() == {"status": "ignored", "reason": "ping"}
     assert signed(desk, b"{}", "push").get_json() == {"status": "ignored", "reason": "other_event"}
     for action, number, reason in (("pinned", 1, "other_action"), ("closed", 99, "not_our_issue")):
         body = {"action": action, "issue": {"number": number}, "repository": {"full_name": REPOSITORY}}
@@ -252,12 +261,19 @@ def test_a_closing_that_was_taken_back_before_anybody_heard_is_never_told(desk: 
 
 @pytest.mark.parametrize(
     ("status", "promised", "touched", "drafted"),
-    [("open", False, True, True), ("solved", False, False, True), ("solved", True, True, True), ("closed", True, False, False)],
-)  # fmt: skip
+    [
+        ("open", False, True, True),
+        ("solved", False, False, True),
+        ("solved", True, True, True),
+        ("closed", True, False, False),
+    ],
+)
 def test_a_solved_ticket_is_touched_only_after_a_promise_and_a_closed_one_never(
     desk: Indoors, status: str, promised: bool, touched: bool, drafted: bool
 ) -> None:
-    words = {"body": "We fixed your bill and will let you know when the cause is gone."} if promised else {}
+    words: dict[str, Any] = (
+        {"body": "We fixed your bill and will let you know when the cause is gone."} if promised else {}
+    )
     ticket_id = filed(desk, **words)
     held = next(one for one in desk.zendesk.desk.tickets.values() if one["id"] == ticket_id)
     held["status"] = status
@@ -332,8 +348,13 @@ def test_every_language_has_every_text() -> None:
 
 @pytest.mark.parametrize(
     ("reply", "is_one"),
-    [("We'll let you\nknow.", True), ("Wir geben Ihnen Bescheid.", True), ("Your refund is on its way.", False), ("", False)],
-)  # fmt: skip
+    [
+        ("We'll let you\nknow.", True),
+        ("Wir geben Ihnen Bescheid.", True),
+        ("Your refund is on its way.", False),
+        ("", False),
+    ],
+)
 def test_a_promise_of_news_is_heard(reply: str, is_one: bool) -> None:
     assert promises(reply) is is_one
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -23,15 +24,34 @@ HOSTILE = (
     "\u202e@octocat\u200b",
 )  # fmt: skip
 CANARIES = (
-    "maya@acme.example", "maya.okafor+test@sub.acme.co.uk", "maya(at)acme.example", "мая@пример.рф", "+49 170 1234567",
-    "(415) 555-0132", "4242 4242 4242 4242", "4242424242424242", "DE89 3704 0044 0532 0130 00", "GB29NWBK60161331926819",
-    "cus_NffrFeUfNV2Hib", "sub_1MowQVLkdIwHu7ix", "ch_3MmlLrLkdIwHu7ix", "pi_3MtwBwLkdIwHu7ix",
-    "sk_live_" + "a1B2" * 6, "rk_test_" + "a1B2" * 6, "whsec_" + "a1B2" * 6, "ghp_" + "a1B2" * 9,
-    "github_pat_" + "a1B2" * 9, "xoxb-1234-abcdefgh", "AKIAIOSFODNN7EXAMPLE", "-----BEGIN PRIVATE KEY-----",
-    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sig", "https://pay.example/i/acct_1/test_x?s=ap", "192.168.13.37",
+    "maya@acme.example",
+    "maya.okafor+test@sub.acme.co.uk",
+    "maya(at)acme.example",
+    "мая@пример.рф",
+    "+49 170 1234567",
+    "(415) 555-0132",
+    "4242 4242 4242 4242",
+    "4242424242424242",
+    "DE89 3704 0044 0532 0130 00",
+    "GB29NWBK60161331926819",
+    "cus_NffrFeUfNV2Hib",
+    "sub_1MowQVLkdIwHu7ix",
+    "ch_3MmlLrLkdIwHu7ix",
+    "pi_3MtwBwLkdIwHu7ix",
+    "sk_live_" + "a1B2" * 6,
+    "rk_test_" + "a1B2" * 6,
+    "whsec_" + "a1B2" * 6,
+    "ghp_" + "a1B2" * 9,
+    "github_pat_" + "a1B2" * 9,
+    "xoxb-1234-abcdefgh",
+    "AKIAIOSFODNN7EXAMPLE",
+    "-----BEGIN PRIVATE KEY-----",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sig",
+    "https://pay.example/i/acct_1/test_x?s=ap",
+    "192.168.13.37",
     "2f1c6f2e-6f0b-4f0e-9a57-0d2f6f1c6f2e",
-)  # fmt: skip
-DISGUISES = {
+)
+DISGUISES: dict[str, Callable[[str], str]] = {
     "plain": lambda text: text,
     "percent": lambda text: quote(text, safe=""),
     "base64": lambda text: base64.b64encode(text.encode()).decode(),

@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 22, 10, 2, 11, tzinfo=UTC)
 OLD = NOW - timedelta(days=400)
 BEFORE = NOW - timedelta(days=365)
 MAYA = "maya.okafor@acme.example"
-PLAN = {
+PLAN: dict[str, Any] = {
     "steps": [
         {
             "id": "s1",

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from integrations.store import approvals
 from integrations.twins.server import Twin
 from testkit.indoors import NOBODY
 from testkit.rig import WEBHOOK_SECRET
@@ -143,9 +144,9 @@ def place(stage: Stage, column: str) -> tuple[Twin, str, str, str]:
     }[column]
 
 
-def play(stage: Stage, approval_id: str, column: str, most: int = 60) -> list[float]:
+def play(stage: Stage, approval_id: str, column: str, most: int = 80) -> list[float]:
     if column == GITHUB:
-        return stage.file(stage.step(approval_id, "file_issue").id, most=min(most, 12))
+        return stage.file(stage.step(approval_id, "file_issue").id, most=most)
     return stage.run(approval_id, most=most)
 
 
@@ -228,6 +229,21 @@ def test_a_500_that_stripe_keeps_under_the_key_is_read_back_and_never_gets_anoth
     keys = {one.idempotency_key for one in stage.desk.stripe.wire if one.target.startswith("/v1/refunds")} - {None}
     assert keys == {stage.step(approval_id, "refund_charge").key}
     check_shown(stage, seeded, approval_id, "refund_charge")
+
+
+def test_a_step_that_a_crash_cut_short_is_not_left_under_way_when_the_plan_is_stopped(scenes: Scenes) -> None:
+    seeded, approval_id = scenes.show("approved")
+    stage, step = scenes.stage, scenes.stage.step(approval_id, "send_portal_login")
+    now = stage.desk.clock()
+    with stage.desk.product.engine.begin() as connection:
+        approvals.change_action(connection, step.id, now, state="sending", sent_at=now)
+    stage.desk.world.refund(seeded.charge, 2900)
+    stage.desk.clock.advance(timedelta(minutes=2))
+    stage.run(approval_id)
+    shown = stage.document(approval_id)
+    assert (shown["state"], shown["reason"]) == ("stopped", "plan_changed")
+    assert {one["state"] for one in shown["steps"]} <= {"canceled", "skipped"}
+    assert stage.desk.stripe_writes() == []
 
 
 # --- deliveries -----------------------------------------------------------------------------------------------------

@@ -239,7 +239,8 @@ def person() -> Card:
                           "currency": "usd", "due_by": "2026-12-02T23:59:00Z"}],
             "anomalies": [{"code": "dispute_open", "objects": ["dp_1"], "says":
                            "Open dispute on the 9 Sep charge. Evidence is due 2 Dec."}]},
-        decision={"bucket": "product_failure", "band": "person", "headline": "Dispute open: don’t refund here",
+        decision={"bucket": "product_failure", "band": "person", "confidence": 0.48,
+                  "headline": "Dispute open: don’t refund here",
                   "lede": "The bank has already taken back $1,188.00. A refund now would pay Dana twice.",
                   "why": "Three outage tickets since 2 Oct.", "second": {"bucket": "self_serve_gap",
                                                                          "confidence": 0.41},

@@ -126,7 +126,7 @@ def test_a_ticket_is_diagnosed_as_the_webhook_diagnosed_it(tmp_path: Path) -> No
         asked = run(desk, diagnose, "--ticket", str(seeded.ticket), "--json")
         card = json.loads(asked.stdout)
         assert asked.exit_code == 0
-        of_the_store = {"version", "integrations"}
+        of_the_store = {"version", "integrations", "news"}
         assert set(stored) - set(card) <= of_the_store
         assert {key: stored[key] for key in card} == card
 

@@ -134,11 +134,11 @@ def lived(desk: Indoors) -> None:
         closed = NOW - timedelta(days=24)
         life.gap("no_invoice_access", 355, issue_state="closed", issue_reason="completed", issue_closed_at=closed)
         life.approved(closed - timedelta(days=3), "self_serve_gap", "no_invoice_access", "usd", 0)
-        back = NOW - timedelta(days=20)
-        life.gap("plan_changed_without_consent", 330, issue_closed_at=back, came_back_at=NOW, issue_reason="reopened")
+        before = NOW - timedelta(days=20)
+        life.gap("plan_changed_without_consent", 330, issue_closed_at=before, came_back_at=NOW, issue_reason="reopened")
         for days in (9, 8):
             life.approved(NOW - timedelta(days=days), "product_failure", "plan_changed_without_consent", "usd", 0)
-        life.gap("no_tax_id_entry", 301, issue_state="closed", issue_reason="not_planned", issue_closed_at=back)
+        life.gap("no_tax_id_entry", 301, issue_state="closed", issue_reason="not_planned", issue_closed_at=before)
 
 
 def report(desk: Indoors, name: str = "2026-W47") -> dict[str, Any]:
@@ -280,7 +280,7 @@ def test_the_page_looks_like_its_picture(
     assert page.locator("#week .spark").first.locator("rect").count() == 8
     assert page.locator(".noowner").count() == 2
     assert page.get_by_text("0 tickets in 3 weeks").is_visible()
-    assert page.get_by_text("$388.00 / mo").is_visible()
+    assert page.get_by_text("$388.00 USD / mo").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.set_viewport_size({"width": 360, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -37,7 +37,7 @@ PROMISED = {
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Indoors]:
-    with indoors(tmp_path) as made:
+    with indoors(tmp_path, github_webhook_secrets=("g" * 24,)) as made:
         yield made
 
 

@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 import requests
 import sqlalchemy as sa
+from click.testing import CliRunner
 from werkzeug.test import TestResponse
 
-from integrations.store import approvals
+from integrations.store import approvals, erasing
 from integrations.twins.stripe_twin import DEFAULT_KEY
 from testkit.indoors import Indoors, indoors
 from testkit.rig import STRIPE_SECRET
 from testkit.worlds import Duplicate, duplicate
 from zendesk.applying import Applying
+from zendesk.commands import replay
 from zendesk.enrichment import Enriching
 
 QUICK = "[refunds]\nhold_seconds = 0\n"
@@ -150,7 +152,7 @@ def test_a_delivery_counts_once_and_keeps_nothing_of_what_it_says(desk: Indoors)
     assert outcome(post(desk, body, signed(desk, body))) == (200, "nobody_asks")
     assert outcome(post(desk, body, signed(desk, body))) == (200, "already_seen")
     (kept,) = desk.deliveries()
-    assert (kept.source, kept.key, kept.body) == ("stripe", "evt_1", {"type": "customer.updated"})
+    assert (kept.source, kept.key, kept.body) == ("stripe", "evt_1", {"type": "customer.updated", "names": ["cus_1"]})
     assert "maya" not in repr(kept).lower()
 
 
@@ -201,7 +203,9 @@ def test_an_outside_refund_has_the_card_read_again_and_its_old_plan_can_no_longe
 
 def test_what_names_the_customer_or_a_charge_of_the_card_finds_it(desk: Indoors, seeded: Duplicate) -> None:
     desk.card(seeded.ticket)
-    named: tuple[dict[str, Any], ...] = ({"customer": seeded.customer}, {"customer": {"id": seeded.customer}}, {"charge": seeded.charge})
+    named: tuple[dict[str, Any], ...] = (
+        {"customer": seeded.customer}, {"customer": {"id": seeded.customer}}, {"charge": seeded.charge},
+    )  # fmt: skip
     for number, changed in enumerate(named):
         body = event(number, type="charge.dispute.created", data={"object": {"id": "du_9", **changed}})
         assert outcome(post(desk, body, signed(desk, body))) == (202, "accepted")
@@ -289,6 +293,16 @@ def test_a_change_of_our_refund_asks_about_it_now(desk: Indoors, seeded: Duplica
     assert len(woken) == 1
 
 
+def test_a_stored_delivery_is_handled_again_by_hand(desk: Indoors, seeded: Duplicate) -> None:
+    desk.card(seeded.ticket)
+    outsider(desk, f"/v1/subscriptions/{seeded.kept}", description="x")
+    delivery = arrive(desk)[0].get_json()["delivery_id"]
+    desk.clock.advance(timedelta(seconds=16))
+    told = CliRunner().invoke(replay, [delivery], obj=lambda: desk.product.desk)
+    assert (told.exit_code, told.output) == (0, f"Tickets that are read again: {seeded.ticket}.\n")
+    assert len(readings(desk)) == 2
+
+
 def approve(desk: Indoors, seeded: Duplicate) -> str:
     card = desk.card(seeded.ticket)
     body = {
@@ -313,3 +327,12 @@ def test_the_live_key_takes_live_events(tmp_path: Path) -> None:
             body = event(number, livemode=mode)
             headers = {"Stripe-Signature": signed(desk, body), "Content-Type": "application/json"}
             assert outcome(client.post("/webhooks/stripe", data=body, headers=headers)) == (200, reason)
+
+
+def test_a_ticket_whose_texts_were_erased_is_not_read_again(desk: Indoors, seeded: Duplicate) -> None:
+    desk.card(seeded.ticket)
+    with desk.product.engine.begin() as connection:
+        erasing.erase(connection, seeded.ticket, desk.clock())
+    body = event(data={"object": {"id": seeded.customer}})
+    assert outcome(post(desk, body, signed(desk, body))) == (200, "nobody_asks")
+    assert readings(desk) == []

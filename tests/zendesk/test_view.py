@@ -9,9 +9,13 @@ from html.parser import HTMLParser
 
 import pytest
 
+from billing.decision import decide
+from billing.policy import Policy
+from tests.billing import builders
 from tests.zendesk import cards
 from tests.zendesk.cards import NOW, STATES
 from zendesk import assets
+from zendesk.card import to_card
 from zendesk.view import Viewer, render_card, render_page
 from zendesk.wording import LANGUAGES, catalogue, language
 
@@ -271,6 +275,50 @@ def test_two_matching_customers_wait_for_a_choice() -> None:
     radios = [a for a in Tree(shown("person-glance")).all("input") if a.get("name") == "customer"]
     assert [a["value"] for a in radios] == ["cus_Lk41Q", "cus_Pq9rT"]
     assert not any("checked" in a for a in radios)
+
+
+def test_another_of_several_customers_can_be_taken_after_one_was_chosen() -> None:
+    card = cards.merged(cards.chosen_person())
+    assert len(card["customer"]["candidates"]) == 2
+    radios = [
+        attrs for attrs in Tree(render_card(card, agent=ANA, now=NOW)).all("input") if attrs.get("name") == "customer"
+    ]
+    assert [one["value"] for one in radios if "checked" in one] == ["cus_Lk41Q"]
+
+
+def test_a_write_never_hides_behind_handing_over() -> None:
+    card = cards.chosen_person()
+    assert "Hand to Billing leads" in words(render_card(card, view="review", agent=ANA, now=NOW))
+    stop = cards.duplicate()["plan"]["steps"][1] | {"id": "s9"}
+    card["plan"]["steps"].append(stop)
+    go = re.search(r'id="go"[^>]*>([^<]*)<', render_card(card, view="review", agent=ANA, now=NOW))
+    assert go is not None
+    assert go[1] == "Approve 3 steps"
+
+
+def test_a_single_subscription_that_is_to_end_is_not_called_extra() -> None:
+    evidence = builders.ticket("please cancel my subscription", codes=(), wishes=("cancel",))
+    card = to_card(decide(evidence, builders.ordinary(), Policy()), Policy())
+    assert any(step["kind"] == "schedule_cancellation" for step in card["plan"]["steps"])
+    assert {row["role"] for row in card["billing_state"]["subscriptions"]} == {None}
+
+
+def test_two_readings_are_told_only_when_both_are_likely() -> None:
+    card = cards.person()
+    assert "Two readings fit" in words(render_card(card, agent=ANA, now=NOW))
+    card["decision"] |= {"confidence": 0.97, "second": {"bucket": "other_billing", "confidence": 0.02}}
+    assert "A person decides" in words(render_card(card, agent=ANA, now=NOW))
+
+
+def test_what_is_said_twice_is_shown_once_and_the_gravest_first() -> None:
+    card = cards.duplicate()
+    card["billing_state"]["anomalies"] = [
+        {"code": code, "says": says, "objects": []}
+        for code, says in (("paid_and_active", "Paid."), ("card_expired", "Expired."), ("card_expired", "Expired."))
+    ]
+    text = words(render_card(card, view="review", agent=ANA, now=NOW))
+    assert text.count("Expired.") == 1
+    assert text.index("Expired.") < text.index("Paid.")
 
 
 def test_blocked_steps_are_named_with_their_reason() -> None:

@@ -38,25 +38,31 @@ class Toll:
     lost: dict[str, int]
 
 
-def kill_again_and_again(rig: Rig, *, kills: int, batch: int, seconds: float) -> Toll:
+def kill_again_and_again(rig: Rig, *, kills: int, batch: int, seconds: float = 40.0) -> Toll:
     """Batches of approvals under SIGKILLs and lost answers until there were so many kills; then everything is checked.
 
-    `seconds`: how long the kills of one batch go on.
+    The reading of a batch meets kills for 15 seconds, its approvals for up to `seconds`.
     """
     began, blows, seeds = time.monotonic(), 0, list[Duplicate]()
     price, crowd = plan_of(rig), Crowd(rig)
     lose_answers(rig)
     while blows < kills:
-        fresh = [duplicate(rig, price, len(seeds) + number) for number in range(batch)]
-        seeds += fresh
-        with storms(rig, seed=blows + 7, seconds=seconds) as raging:
-            crowd.deliver_all([seed.ticket for seed in fresh])
-            crowd.approve_all([seed.ticket for seed in fresh])
-            for seed in fresh:
-                rig.finished(crowd.approved[seed.ticket], crowd.token, 120)
-        blows += sum(one.kills for one in raging)
-        if blows < kills:
+        if seeds:
             rig.kill_all()
+        fresh = [duplicate(rig, price, len(seeds) + number) for number in range(batch)]
+        tickets = [seed.ticket for seed in fresh]
+        seeds += fresh
+        with storms(rig, seed=blows + 7, seconds=15) as reading:
+            crowd.deliver_all(tickets)
+            crowd.wait_for_cards(10, at_most=15)
+        crowd.wait_for_cards(batch)
+        rig.kill_all()
+        with storms(rig, seed=blows + 8, seconds=seconds) as applying:
+            crowd.approve_all(tickets)
+            for ticket in tickets:
+                rig.finished(crowd.approved[ticket], crowd.token, 120)
+        blows += sum(one.kills for one in (*reading, *applying))
+        print(f"\n{blows} kills, {len(seeds)} approvals, {time.monotonic() - began:.0f} s, requests {crowd.tries}")
     check_once(rig, seeds, crowd)
     return Toll(blows, len(rig.stripe.refunds()), time.monotonic() - began, _lost(rig))
 
@@ -81,9 +87,11 @@ def crash_the_database(rig: Rig, server: PostgresServer, *, deliveries: int, app
         crowd.deliver_all(tickets)
         crowd.approve_all(tickets)
         delivering.result()
-    delivered = time.monotonic() - began
+        delivered = time.monotonic() - began
+        wait_for(lambda: sum(notes_of(rig, "enrich").values()) >= 2 * approvals, 900, "not every ticket was read")
+        for approval in crowd.approved.values():
+            rig.finished(approval, crowd.token, 300)
     wait_for(lambda: rig.get("/readyz", token=None).status_code == 200, 30, "not ready after the last crash")
-    wait_for(lambda: sum(notes_of(rig, "enrich").values()) >= 2 * approvals, 600, "not every ticket was read")
     check_once(rig, seeds, crowd, seconds=600, others=others)
     assert {rig.web, *rig.workers} == processes
     assert all(alive(pid) for pid in processes), "a process had to be started again"

@@ -87,6 +87,8 @@ class Nursery:
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
     """Send a signal; nothing happens when the process is gone."""
+    if pid <= 0:
+        return  # never started: 0 would mean the caller's own process group
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
 

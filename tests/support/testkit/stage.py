@@ -207,15 +207,15 @@ class Stage:
         """Until the approval has ended, as the engine does it: call again after the time asked for. The waits."""
         return self._turns(Applying(self.desk.product.desk), approval_id, most)
 
-    def file(self, action_id: str, *, most: int = 12) -> list[float]:
-        """The same for the filing of an issue, which goes on for ever while GitHub fails."""
-        return self._turns(GapFiling(self.desk.product.desk), action_id, most)
+    def file(self, action_id: str, *, most: int = 80) -> list[float]:
+        """The same for the filing of an issue, for about an hour: while GitHub fails it goes on for ever."""
+        return self._turns(GapFiling(self.desk.product.desk), action_id, most, seconds=4000)
 
-    def _turns(self, handler: Applying | GapFiling, argument: str, most: int) -> list[float]:
+    def _turns(self, handler: Applying | GapFiling, argument: str, most: int, seconds: float = 1e9) -> list[float]:
         waits: list[float] = []
         for _ in range(most):
             again = handler.turn(argument)
-            if again is None:
+            if again is None or sum(waits) > seconds:
                 break
             if again > 0:
                 waits.append(again)
