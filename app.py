@@ -131,7 +131,6 @@ class Product:
             sdk_origin=f"{parts.scheme}://{parts.netloc}",
         )
 
-
     def probes(self) -> Flask:
         """What a worker shows of itself: health, readiness and its own figures."""
         shown = metrics_page.blueprint(self.engine, self.desk.now, self.settings.metrics_token)
@@ -240,9 +239,7 @@ def filing(settings: Settings, policy: Policy, engine: sa.Engine, now: Callable[
             return clients[repository]
 
     origin = settings.zendesk_origin
-    return Filing(
-        engine, client_of, settings.github_repository, policy, now, tickets=origin, keys=settings.secret_keys
-    )
+    return Filing(engine, client_of, settings.github_repository, policy, now, tickets=origin, keys=settings.secret_keys)
 
 
 def installation(settings: Settings) -> str:

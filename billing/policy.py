@@ -69,6 +69,7 @@ class Policy:
     refunds: Refunds = Refunds()
     products: Products = Products()
     approve: tuple[str, ...] = ("agent", "admin")  # Zendesk roles or group names
+    dry_run: bool = False  # approvals are recorded, and nothing is applied
     write: tuple[str, ...] = ("note", "tags", "fields")  # what enrichment may write on a ticket by itself
     github: GitHub = GitHub()
     brand_name: str = ""

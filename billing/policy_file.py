@@ -46,6 +46,12 @@ class _Table:
     def whole(self, key: str, default: int, least: int = 0) -> int:
         return self._int((*self.path, key), self._take(key, default), least)
 
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._take(key, default)
+        if type(value) is not bool:
+            raise _Refused((*self.path, key), f"{_name((*self.path, key))} is true or false, without quotes.")
+        return value
+
     def text(self, key: str, default: str) -> str:
         return self._text((*self.path, key), self._take(key, default))
 
@@ -142,6 +148,7 @@ def _policy(root: _Table, text: str) -> Policy:
         refunds=_refunds(root.table("refunds")),
         products=_products(root.table("products")),
         approve=people.texts("approve", default.approve),
+        dry_run=people.flag("dry_run", default.dry_run),
         write=_among(enrichment, "write", _ENRICHMENT, default.write),
         github=_github(root.table("github")),
         brand_name=brand.text("name", default.brand_name),

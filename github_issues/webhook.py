@@ -19,9 +19,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from integrations.store.tables import gap
 
-ACTIONS = frozenset(
-    {"closed", "reopened", "deleted", "transferred", "edited", "assigned", "unassigned", "labeled", "unlabeled"}
-)
+ACTIONS = frozenset({"closed", "reopened", "deleted", "transferred", "edited", "assigned", "unassigned"})
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
 _NUMBER = validate.Range(min=1, max=2**63 - 1)
 

@@ -57,7 +57,7 @@ def approve(desk: Desk, ticket_id: int, agent: Agent, request: Request) -> str:
     with desk.engine.connect() as connection:
         stored = cards.read(connection, ticket_id)
         known = approvals.of_plan(connection, ticket_id, request.plan_digest)
-    if known is not None and known.state != "stopped":
+    if known is not None and not _void(known):
         return _same(known, request, agent)
     if stored is None or stored.plan is None or stored.document is None:
         raise Refusal("not_found", "There is no plan for this ticket yet. Refresh the card.")
@@ -81,7 +81,7 @@ def approve(desk: Desk, ticket_id: int, agent: Agent, request: Request) -> str:
             winner = approvals.of_plan(connection, ticket_id, request.plan_digest)
         if winner is None:
             raise
-        if winner.state == "stopped":
+        if _void(winner):
             raise Refusal("plan_changed", "This approval was stopped. The plan has to be approved anew.") from None
         return _same(winner, request, agent)
 
@@ -140,6 +140,11 @@ def go(desk: Desk, approval_id: str, agent: Agent) -> None:
         if not approvals.change(connection, approval_id, was=["holding"], hold_until=now):
             raise Refusal("too_late", "Nothing is on hold.")
         _audit(connection, now, agent, "hold_skipped", approval.ticket_id, {"approval": approval_id})
+
+
+def _void(known: approvals.Approval) -> bool:
+    """Whether it stands in nobody's way. In dry run the first answer is the answer, as if it had been applied."""
+    return known.state == "stopped" and known.reason != approvals.DRY_RUN
 
 
 def _same(known: approvals.Approval, request: Request, agent: Agent) -> str:
@@ -247,13 +252,32 @@ def _record(
         "follow_up": {"body": request.body, "deliver": request.deliver, **_planned(stored)},
         "checked_at": checked_at, "attempts": 0, "reply_state": "waiting", "created_at": now,
     }  # fmt: skip
-    approvals.insert(connection, row, _actions(desk, approval_id, plan, request, agent, customer, now))
-    cards.change(connection, stored.ticket_id, now, version=None, state="applying", approval_id=approval_id)
+    actions = _actions(desk, approval_id, plan, request, agent, customer, now)
     body = {"approval": approval_id, "digest": request.plan_digest, "steps": sorted(request.steps), "moved": moved}
+    if desk.policy.dry_run:
+        _record_only(connection, current, row, actions)
+        _audit(connection, now, agent, "approved_in_dry_run", stored.ticket_id, body)
+        return approval_id
+    approvals.insert(connection, row, actions)
+    cards.change(connection, stored.ticket_id, now, version=None, state="applying", approval_id=approval_id)
     _audit(connection, now, agent, "approved", stored.ticket_id, body)
     if not four_eyes:
         _enqueue(desk, connection, approval_id, customer, stored.ticket_id)
     return approval_id
+
+
+def _record_only(
+    connection: sa.Connection, card: cards.StoredCard, row: dict[str, Any], actions: list[dict[str, Any]]
+) -> None:
+    """Dry run: the approval ends where it begins. No job exists that could run it, now or after the dry run."""
+    row |= {"state": "stopped", "reason": approvals.DRY_RUN, "finished_at": row["created_at"], "reply_state": "none"}
+    for action in actions:
+        if action["state"] == "pending":  # what the agent left out is skipped already, without a reason
+            action |= {"state": "skipped", "reason": approvals.DRY_RUN}
+    approvals.insert(connection, row, actions)
+    cards.change(
+        connection, card.ticket_id, row["created_at"], version=None, approval_id=row["id"], round=cards.NEXT_ROUND
+    )
 
 
 def _planned(stored: cards.StoredCard) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from integrations.store.deliveries import insert_ignore
 from integrations.store.tables import action, approval, card_object, gate
 
 ENDED = ("done", "partly_done", "stopped", "needs_person")
-# What these actions moved, or may have moved, counts against the limits: unknown is spent until it is known.
 UNDO = "undo"  # kind of an action that takes another one back
+DRY_RUN = "dry_run"  # reason of an approval and its steps that were recorded only: policy applies nothing
+# What these actions moved, or may have moved, counts against the limits: unknown is spent until it is known.
 SPENT = ("pending", "holding", "sending", "done", "unknown")
 
 

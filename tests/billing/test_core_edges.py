@@ -6,6 +6,7 @@ from importlib.resources import files
 
 import pytest
 
+from billing.evidence import Bucket
 from billing.policy import Policy
 from billing.proposals import money, steps
 from billing.proposals.draft import Draft
@@ -103,6 +104,13 @@ def test_nothing_but_words_for_a_machine_is_not_about_billing():
     found = judge(ticket("", instructions_to_machine=True), ordinary())
     assert found.diagnosis.bucket == "not_billing"
     assert writes(found) == []
+
+
+def test_a_regret_over_a_renewal_that_an_agent_named_so_stops_the_next_one():
+    surprised = ticket("I forgot, end it.", codes=("TXT_RENEWAL_SURPRISE",), wishes=("cancel",))
+    found = judge(surprised, ordinary(), correction=Bucket.OTHER_BILLING)
+    assert found.diagnosis.situation == "recent_payment_regretted"
+    assert writes(found) == [("schedule_cancellation", "sub_A", None)]
 
 
 # --- what a name leads to ---------------------------------------------------------------------------------------------

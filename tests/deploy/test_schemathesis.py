@@ -32,7 +32,7 @@ from testkit.rig import WEBHOOK_SECRET
 from testkit.worlds import duplicate
 from zendesk.links import signed_link
 
-EXAMPLES = 6  # of each operation and mode
+EXAMPLES = 4  # of each operation and mode
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 STRIPE, GITHUB = "whsec_" + "s" * 24, "g" * 24
 
@@ -113,6 +113,7 @@ def modes(operation: Any) -> Iterator[tuple[Any, bool]]:
         yield operation.as_strategy(generation_mode=GenerationMode.NEGATIVE), bool(operation.body)
 
 
+@pytest.mark.timeout(300)  # about 10 s alone
 def test_no_request_that_the_document_allows_breaks_the_server_or_gets_an_undocumented_answer(desk: Indoors) -> None:
     schema = schemathesis.openapi.from_wsgi("/openapi.json", desk.client.application)
     operations = [found.ok() for found in schema.get_all_operations()]

@@ -73,7 +73,7 @@ def room(open_page: Callable[..., Page]) -> Callable[[int, str], Page]:
     """An empty page with our style sheet, as wide as the tray."""
 
     def opened(width: int, scheme: str) -> Page:
-        page = open_page(viewport={"width": width, "height": 800})
+        page = open_page(viewport={"width": width, "height": 5000})  # all in view: the bar covers nothing
         css = assets.content("app.css").decode()
         page.set_content(
             f'<!doctype html><html lang="en" data-scheme="{scheme}"><head><meta charset="utf-8"><title>Billing</title>'

@@ -31,7 +31,7 @@ from testkit.stage import Kept, Stage, staged
 from zendesk.applying import Applying
 
 GAMES = int(os.environ.get("BILLING_DESK_STORM", "0"))
-FEW = {"sqlite": 8, "postgresql": 4}
+FEW = {"sqlite": 5, "postgresql": 3}
 MARK = "billing_desk_action"
 # Two refunds of each currency fit into an agent's day, three into everybody's; one does not fit into a step.
 PRICES = {"usd": 2900, "jpy": 3000, "kwd": 8900}

@@ -44,7 +44,7 @@ def kill_again_and_again(rig: Rig, *, kills: int, batch: int, seconds: float = 4
     The reading of a batch meets kills for 15 seconds, its approvals for up to `seconds`.
     """
     began, blows, seeds = time.monotonic(), 0, list[Duplicate]()
-    price, crowd = plan_of(rig), Crowd(rig)
+    price, crowd = plan_of(rig), Crowd(rig, patience=300)
     lose_answers(rig)
     while blows < kills:
         if seeds:
@@ -78,7 +78,7 @@ def crash_the_database(rig: Rig, server: PostgresServer, *, deliveries: int, app
     ]
     rig.start()
     processes = {rig.web, *rig.workers}
-    crowd = Crowd(rig, token=rig.launch())
+    crowd = Crowd(rig, token=rig.launch(), patience=900)
     tickets = [one.ticket for one in seeds]
     rounds = [*tickets, *others] * max(1, deliveries // (2 * approvals))
     random.Random(seed).shuffle(rounds)

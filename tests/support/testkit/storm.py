@@ -113,6 +113,7 @@ class Crowd:
 
     rig: Rig
     token: str = ""
+    patience: float = PATIENCE
     tries: dict[str, int] = field(default_factory=lambda: {"webhook": 0, "card": 0, "approval": 0})
     accepted: dict[int, float] = field(default_factory=dict)
     approved: dict[int, str] = field(default_factory=dict)
@@ -140,12 +141,12 @@ class Crowd:
 
     def _as_cards_come(self, tickets: list[int]) -> Iterator[int]:
         """The tickets in the order in which their cards are stored: agents do not stare at empty cards."""
-        left, end = set(tickets), time.monotonic() + PATIENCE
+        left, end = set(tickets), time.monotonic() + self.patience
         while left:
             ready = left & self._stored_cards()
             yield from sorted(ready)
             left -= ready
-            assert time.monotonic() < end, f"no card after {PATIENCE} s for {sorted(left)}"
+            assert time.monotonic() < end, f"no card after {self.patience} s for {sorted(left)}"
             time.sleep(0.1)
 
     def _stored_cards(self) -> set[int]:
@@ -163,7 +164,7 @@ class Crowd:
         """Deliver as Zendesk does: the very same invocation again until it was taken."""
         url = self.rig.url + "/webhooks/zendesk"
         sent = self.rig.zendesk.deliver_webhook(ticket, url, secret=WEBHOOK_SECRET)
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self.patience
         self._count("webhook")
         while sent.status not in {200, 202}:
             assert time.monotonic() < end, f"ticket {ticket} was not taken: {sent.status}"
@@ -174,7 +175,7 @@ class Crowd:
 
     def approve(self, ticket: int) -> None:
         """Wait for the card and approve it until there is an approval; a lost answer is asked for again."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self.patience
         card: dict[str, Any] | None = None
         while time.monotonic() < end:
             if card is None:
@@ -194,7 +195,7 @@ class Crowd:
             assert code == "plan_changed", f"{code}: {answer.text}"
             self.changed += 1
             card = None
-        raise AssertionError(f"ticket {ticket} was not approved in {PATIENCE} s; card: {card}")
+        raise AssertionError(f"ticket {ticket} was not approved in {self.patience} s; card: {card}")
 
     def _card(self, ticket: int) -> dict[str, Any] | None:
         self._count("card")
@@ -205,7 +206,7 @@ class Crowd:
         return card if card.get("plan") and card["plan"]["steps"] else None
 
     def _launched(self) -> str:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self.patience
         while True:
             try:
                 return self.rig.launch()

@@ -1,5 +1,7 @@
 """What goes on by itself: where the periodic work stands, and what it follows."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -19,7 +21,7 @@ def upgrade() -> None:
         sa.Column("at", UtcTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_mark")),
     )
-    for column in (
+    gap_columns: tuple[sa.Column[Any], ...] = (
         sa.Column("issue_repository", sa.String(length=140)),
         sa.Column("issue_reason", sa.String(length=16)),
         sa.Column("issue_owner", sa.String(length=60)),
@@ -28,16 +30,18 @@ def upgrade() -> None:
         sa.Column("came_back_at", UtcTime(timezone=True)),
         sa.Column("block_lost_at", UtcTime(timezone=True)),
         sa.Column("said", sa.JSON()),
-    ):
+    )
+    for column in gap_columns:
         op.add_column("gap", column)
     op.add_column("card", sa.Column("written", sa.JSON()))
-    for column in (
+    gap_ticket_columns: tuple[sa.Column[Any], ...] = (
         sa.Column("charges", sa.Integer()),
         sa.Column("seconds", sa.Integer()),
         sa.Column("plan", sa.String(length=80)),
         sa.Column("every", sa.String(length=16)),
         sa.Column("promised", sa.Boolean()),
-    ):
+    )
+    for column in gap_ticket_columns:
         op.add_column("gap_ticket", column)
     op.create_table(
         "gap_news",
