@@ -322,6 +322,7 @@ def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
         yield request.param, Opening(stage)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(0 if GAMES else 300)
 def test_no_order_of_events_moves_money_twice_or_loses_count_of_it(opening: tuple[str, Opening]) -> None:
     store, first = opening
