@@ -155,20 +155,23 @@ def build(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.
             per_second=policy.stripe_reads_per_second,
             observer=metrics.observed,
         ),
-        executor=StripeExecutor(
-            settings.stripe_write_key,
-            settings.stripe_api_base,
-            per_second=policy.stripe_writes_per_second,
-            observer=metrics.observed,
-        )
-        if settings.stripe_write_key
-        else None,
+        executor=stripe_executor(settings, policy),
         filing=filing(settings, policy, engine, now) if settings.github else None,
         agents=Agents(client, policy, now),
         now=now,
         installation=installation(settings),
     )
     return Product(settings=settings, desk=desk, engine=engine)
+
+
+def stripe_executor(settings: Settings, policy: Policy) -> StripeExecutor | None:
+    """What writes at Stripe. In dry run it holds the key that only reads: earlier writes can still be looked up."""
+    key = settings.stripe_read_key if policy.dry_run else settings.stripe_write_key
+    if not key:
+        return None
+    return StripeExecutor(
+        key, settings.stripe_api_base, per_second=policy.stripe_writes_per_second, observer=metrics.observed
+    )
 
 
 def tasks(desk: Desk) -> dict[str, Task]:
@@ -179,7 +182,7 @@ def tasks(desk: Desk) -> dict[str, Task]:
         "runs": Task(every_seconds=day, run=lambda: retention.prune_runs(desk)),
         "audit_head": Task(every_seconds=day, run=lambda: audit_head.keep(desk)),
     }
-    if desk.filing is not None:
+    if desk.filing is not None and not desk.policy.dry_run:
         found["github"] = Task(every_seconds=gap_news.POLL_SECONDS, run=gap_news.GapNews(desk).poll)
     if desk.settings.zendesk:
         found["export"] = Task(every_seconds=exporting.EVERY_SECONDS, run=lambda: exporting.catch_missed(desk))

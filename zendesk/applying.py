@@ -50,7 +50,10 @@ class Applying:
             actions = approvals.actions(connection, approval_id)
         if approval is None or approval.state in {*approvals.ENDED, "waiting_second"}:
             return None
-        if not any(action.sent_at and (_moves(action) or action.kind in WRITTEN) for action in actions):
+        untouched = not any(action.sent_at and (_moves(action) or action.kind in WRITTEN) for action in actions)
+        if self._desk.policy.dry_run and any(_is_open(action) for action in actions):
+            return self._end_in_dry_run(approval, actions, untouched)
+        if untouched:
             again = self._check_facts(approval, actions)
             if again is not None:
                 return again if again > 0 else SOON
@@ -99,6 +102,24 @@ class Applying:
             cards.change(connection, approval.ticket_id, now, version=None, state="ready", round=cards.NEXT_ROUND)
             body = {"approval": approval.id, "reason": reason}
             audit.append(connection, at=now, actor="system", event="stopped", ticket_id=approval.ticket_id, body=body)
+
+    def _end_in_dry_run(self, approval: Approval, actions: tuple[Action, ...], untouched: bool) -> float:
+        """Approved before the dry run began: nothing more goes out. What went out is looked up, else a person looks."""
+        if untouched:
+            self._stop(approval, actions, approvals.DRY_RUN)
+            return SOON
+        busy = max((claims.seconds_left(action, self._desk.now()) for action in actions if _is_open(action)), default=0)
+        if busy > 0:  # by a process that has not heard of the dry run
+            return min(busy, 5.0)
+        for action in actions:
+            if not _is_open(action):
+                continue
+            receipt = Receipt(step_id=action.step_id, outcome="canceled", reason=approvals.DRY_RUN)
+            if action.state in {"sending", "unknown"}:
+                lost = Receipt(step_id=action.step_id, outcome="unknown", reason=ASK_A_PERSON)
+                receipt = self._look(approval, action) or lost
+            self._settle(approval, action, receipt)
+        return SOON
 
     # --- one step ---------------------------------------------------------------------------------------------------
 

@@ -311,7 +311,7 @@ def _action(
     return {
         "id": identifier, "approval_id": approval_id, "step_id": step_id, "position": position, "kind": step["kind"],
         "step": step, "key": f"{desk.installation}:{identifier}", "state": "pending", "amount": None,
-        "currency": None, "agent_id": agent.id, "customer": customer, "attempts": 0, "created_at": now,
+        "currency": None, "reason": None, "agent_id": agent.id, "customer": customer, "attempts": 0, "created_at": now,
         "updated_at": now,
     }  # fmt: skip
 

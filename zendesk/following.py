@@ -22,6 +22,7 @@ from zendesk.desk import Desk
 SOONEST, LATEST = 60.0, 12 * 3600.0  # seconds between two looks
 LONGEST = timedelta(days=30)  # Stripe's own end: after it a person decides
 NOTE_AGAIN = 120.0
+DRY_RUN_WAIT = 3600.0  # nothing is put back while nothing is applied
 
 
 class Following:
@@ -39,6 +40,8 @@ class Following:
         if action is None or approval is None:
             return None
         if action.kind == approvals.UNDO:
+            if self._desk.policy.dry_run:
+                return DRY_RUN_WAIT
             return undoing.go_on(self._desk, action)
         if action.kind != "refund_charge" or not action.receipt:
             return None

@@ -10,6 +10,7 @@ from integrations.store import approvals
 from integrations.store.approvals import Action
 from zendesk.applying import settle
 from zendesk.desk import Desk
+from zendesk.following import DRY_RUN_WAIT
 from zendesk.gap_counting import counted
 from zendesk.gap_news import PREFIX, GapNews, ask
 
@@ -23,6 +24,8 @@ class GapFiling:
 
     def turn(self, argument: str) -> float | None:
         """The next bit of the work; seconds until the next try, or None when it is settled."""
+        if self._desk.policy.dry_run:
+            return DRY_RUN_WAIT  # what was approved before the dry run is filed after it
         return self._news.turn(argument) if argument.startswith(PREFIX) else self._filed(argument)
 
     def _filed(self, action_id: str) -> float | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 from integrations.errors import OutsideError
 from integrations.store import audit, cards
@@ -16,13 +18,25 @@ TAG = "billing_handover"
 
 
 def hand_over(desk: Desk, ticket_id: int, agent: Agent) -> None:
-    """Write the note and the tag once for each state of the card. Raises Refusal when Zendesk does not take it."""
+    """Write the note and the tag once for each state of the card. Raises Refusal when Zendesk does not take it.
+
+    In dry run the hand-over is only recorded.
+    """
     with desk.engine.connect() as connection:
         stored = cards.read(connection, ticket_id)
     if stored is None or stored.document is None:
         raise Refusal("not_found", "There is no card for this ticket yet.")
-    sections = (stored.document.get("handoff") or {}).get("sections", {})
-    mark = f"{ticket_id}:{stored.document.get('as_of')}:{agent.id}"
+    if not desk.policy.dry_run:
+        _write(desk, ticket_id, stored.document, agent)
+    now = desk.now()
+    with desk.engine.begin() as connection:
+        cards.change(connection, ticket_id, now, version=None, state="needs_human")
+        audit.append(connection, at=now, actor=f"agent:{agent.id}", event="handed_over", ticket_id=ticket_id, body={})
+
+
+def _write(desk: Desk, ticket_id: int, document: Mapping[str, Any], agent: Agent) -> None:
+    sections = (document.get("handoff") or {}).get("sections", {})
+    mark = f"{ticket_id}:{document.get('as_of')}:{agent.id}"
     operation = "op_" + hashlib.sha256(mark.encode()).hexdigest()[:24]
     note = f"<p><b>Billing: handed over by {escape_html(agent.name)}</b></p>{sections_html(sections)}"
     try:
@@ -32,7 +46,3 @@ def hand_over(desk: Desk, ticket_id: int, agent: Agent) -> None:
         )  # fmt: skip
     except OutsideError as error:
         raise Refusal("upstream_no_answer", "Zendesk did not take the note. No money moved. Try again.") from error
-    now = desk.now()
-    with desk.engine.begin() as connection:
-        cards.change(connection, ticket_id, now, version=None, state="needs_human")
-        audit.append(connection, at=now, actor=f"agent:{agent.id}", event="handed_over", ticket_id=ticket_id, body={})

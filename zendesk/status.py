@@ -21,6 +21,7 @@ from zendesk.plans import in_round
 SAYS: Mapping[str, str] = {
     "plan_changed": "The billing state changed since this plan was made.",
     "stopped_by_agent": "Stopped before it was sent.",
+    "dry_run": "Dry run: recorded, and nothing was applied.",
     "earlier_step_failed": "Not sent, because a step before it did not succeed.",
     "ask_a_person": "Stripe's answer was lost and could not be found again. Look in Stripe before you repeat it.",
     "charge_already_refunded": "The charge was refunded already.",
@@ -50,6 +51,7 @@ def card_document(desk: Desk, stored: cards.StoredCard) -> dict[str, Any]:
     document["state"] = stored.state
     document["version"] = stored.version
     document["integrations"] = {"github": desk.filing is not None, "stripe_write": desk.executor is not None}
+    document["integrations"]["dry_run"] = desk.policy.dry_run
     document["approval"] = None
     with desk.engine.connect() as connection:
         document["news"] = gap_news.of_ticket(connection, stored.ticket_id)
@@ -59,15 +61,19 @@ def card_document(desk: Desk, stored: cards.StoredCard) -> dict[str, Any]:
         with desk.engine.connect() as connection:
             approval = approvals.read(connection, stored.approval_id)
             actions = approvals.actions(connection, stored.approval_id)
-        if approval is not None and _current(approval, document):
+        if approval is not None and _current(desk, approval, stored):
             document["approval"] = approval_document(desk, approval, actions, document)
             document["plan"] = {**document["plan"], "steps": _frozen_steps(approval, stored.document or {})}
     return document
 
 
-def _current(approval: Approval, document: Mapping[str, Any]) -> bool:
+def _current(desk: Desk, approval: Approval, stored: cards.StoredCard) -> bool:
     """A stopped approval leaves the way free for the next plan; any other one is what the card shows."""
-    return approval.state != "stopped" or approval.reason not in {"plan_changed"}
+    if approval.state != "stopped":
+        return True
+    anew = stored.as_of is not None and approval.finished_at is not None and stored.as_of > approval.finished_at
+    over = approval.reason == approvals.DRY_RUN and not desk.policy.dry_run
+    return not (anew or over or approval.reason == "plan_changed")
 
 
 def _frozen_steps(approval: Approval, document: Mapping[str, Any]) -> list[dict[str, Any]]:

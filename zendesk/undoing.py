@@ -41,6 +41,8 @@ def undo(desk: Desk, approval_id: str, step_id: str, agent: Agent) -> None:
     Raises Refusal: not_reversible for every other step and where the state before cannot be put back any more,
     too_late while the run goes on, upstream_no_answer when the outcome is not known yet and goes on by itself.
     """
+    if desk.policy.dry_run:
+        raise Refusal("not_reversible", "This is a dry run: nothing is applied, and nothing is taken back.")
     with desk.engine.begin() as connection:
         approval = approvals.read(connection, approval_id)
         action = next((one for one in approvals.actions(connection, approval_id) if one.step_id == step_id), None)
