@@ -57,6 +57,7 @@ from zendesk import (
     webhook,
 )
 from zendesk.agents import Agents
+from zendesk.agreement import agreement
 from zendesk.applying import Applying
 from zendesk.backtest import backtest
 from zendesk.commands import UPSTREAM, USAGE, Stop, audit, diagnose, gaps, replay
@@ -298,7 +299,7 @@ def _public_keys(settings: Settings, client: ZendeskClient) -> Callable[[], tupl
 @click.pass_context
 def cli(context: click.Context) -> None:
     """billing-desk: from a billing ticket to an approved fix."""
-    context.obj = lambda: build(_settings("STRIPE_READ_KEY")).desk
+    context.obj = lambda: _desk(str(context.invoked_subcommand))
 
 
 @cli.command(name="migrate", help="Bring the store's schema to this version; safe to repeat.")
@@ -434,7 +435,9 @@ def _demo_settings(folder: Path, workspace: Workspace) -> Settings:
     )
 
 
-for command in (backtest, diagnose, gaps, audit, parked, redact, replay, doctor, install, package, uninstall):
+for command in (
+    agreement, backtest, diagnose, gaps, audit, parked, redact, replay, doctor, install, package, uninstall,
+):  # fmt: skip
     cli.add_command(command)
 
 
@@ -445,6 +448,16 @@ def _settings(*required: str) -> Settings:
     except SettingsError as error:
         raise Stop(str(error), USAGE) from error
     return settings
+
+
+def _desk(command: str) -> Desk:
+    """What a command works with: the first two read Stripe and need no store, every other one needs a store only."""
+    if command in {"backtest", "diagnose"}:
+        return build(_settings("STRIPE_READ_KEY")).desk
+    product = build(_settings())
+    with _store_errors():
+        database.check_schema(product.engine)
+    return product.desk
 
 
 @contextlib.contextmanager

@@ -67,6 +67,11 @@ def identify(
     candidates = _most_active_first(own or unread, joins)
     picked, how = _choose(candidates, joins, chosen, policy)
     level, why = _level(evidence, doubts)
+    looked_up = {
+        customer.id for customer in snapshot.customers if not same_address(customer.email, evidence.requester.email)
+    }
+    if looked_up.intersection(own) and not evidence.requester.named_by_operator:
+        level, why = Level.MISMATCH, ("looked up by hand: the customer has another e-mail than the requester",)
     if unread:
         level, why = Level.MATCHED, (*why, "the customer's own record could not be read")
     return Identity(
@@ -79,14 +84,16 @@ def identify(
 
 
 def own_customers(evidence: TicketEvidence, snapshot: BillingSnapshot) -> tuple[Customer, ...]:
-    """Every customer with the requester's address, plus those that an operator named by an id."""
-    requester = evidence.requester
-    named = {hint.customer for hint in snapshot.hints if hint.found and requester.named_by_operator}
-    return tuple(
-        customer
-        for customer in snapshot.customers
-        if not customer.deleted and (customer.id in named or same_address(customer.email, requester.email))
-    )
+    """Every customer with the requester's address; or those looked up by hand, when they have another one.
+
+    Never both: what two people pay for is not a duplicate.
+    """
+    present = [customer for customer in snapshot.customers if not customer.deleted]
+    own = tuple(customer for customer in present if same_address(customer.email, evidence.requester.email))
+    typed = {hint.customer for hint in snapshot.hints if hint.found and hint.typed}
+    if typed <= {customer.id for customer in own}:
+        return own
+    return tuple(customer for customer in present if customer.id in typed) or own
 
 
 def _unread(snapshot: BillingSnapshot) -> list[str]:

@@ -50,7 +50,8 @@ class Hint:
     """An object that an id in the text (or the operator) led to.
 
     `customer` None: it has none, or nothing was found. `same_email`: its customer's e-mail equals the requester's.
-    `found` False with `wrong_mode` True: a test id in live mode or the reverse.
+    `found` False with `wrong_mode` True: a test id in live mode or the reverse. `typed`: a person at our side looked it
+    up by hand; it is not the text that led there.
     """
 
     object: str  # the id as written
@@ -59,6 +60,7 @@ class Hint:
     same_email: bool = False
     wrong_mode: bool = False
     deleted: bool = False
+    typed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

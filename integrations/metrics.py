@@ -19,7 +19,7 @@ from typing import ParamSpec, TypeVar
 import sqlalchemy as sa
 
 from integrations.http import Observation
-from integrations.store.approvals import ENDED
+from integrations.store.approvals import ENDED, PARKED, paid
 from integrations.store.tables import action, approval, audit, card, correction, gap, gap_ticket
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ FAMILIES = (
     Family(name="holds_stopped_total", kind="counter", says="Approvals that an agent stopped before all was sent."),
     Family(name="overrides_total", kind="counter", says="Buckets that agents corrected.", labels=("from", "to")),
     Family(name="issues_total", kind="counter", says="What became of product issues.", labels=("action",)),
+    Family(name="parked_steps", kind="gauge", says="Steps whose outcome a person has to find out."),
     Family(name="oldest_job_seconds", kind="gauge", says="Age of the oldest work that should be running."),
     Family(
         name="webhook_rejected_total", kind="counter", says="Webhook deliveries refused, by reason.", labels=("reason",)
@@ -198,13 +199,12 @@ def stored(connection: sa.Connection, now: datetime) -> list[Sample]:
     number = sa.func.count()
     bucket = sa.func.coalesce(card.c.document["decision"]["bucket"].as_string(), "undecided")
     ended = approval.c.state.in_(ENDED)
-    moved = sa.and_(action.c.state == "done", action.c.amount.is_not(None), action.c.currency.is_not(None))
     stopped = sa.and_(audit.c.event == "stopped", audit.c.actor.like("agent:%"))
     counted = {
         "cards_total": sa.select(bucket, card.c.state, number).group_by(bucket, card.c.state),
         "runs_total": sa.select(approval.c.state, number).where(ended).group_by(approval.c.state),
         "money_moved_minor": sa.select(action.c.currency, action.c.kind, sa.func.sum(action.c.amount))
-        .where(moved)
+        .where(paid())
         .group_by(action.c.currency, action.c.kind),
         "holds_stopped_total": sa.select(number).select_from(audit).where(stopped),
         "overrides_total": sa.select(correction.c.was, correction.c.bucket, number).group_by(
@@ -217,6 +217,8 @@ def stored(connection: sa.Connection, now: datetime) -> list[Sample]:
         for *labels, value in sorted(map(tuple, connection.execute(statement)), key=repr)
     ]
     samples += [Sample("issues_total", (("action", what),), count) for what, count in _issues(connection)]
+    parked = connection.execute(sa.select(number).select_from(action).where(PARKED)).scalar_one()
+    samples.append(Sample("parked_steps", (), parked))
     return [*samples, Sample("oldest_job_seconds", (), oldest_job_seconds(connection, now))]
 
 

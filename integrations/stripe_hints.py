@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -84,7 +84,8 @@ class Finder:
             who.add(self._own(self._kept(doubts, searched, budget.named) or []))
         missed = failures if not self._email else list[OutsideError]()
         for look_answer in looks:
-            who.hints += self._kept(missed, look_answer, budget.who) or []
+            looked = self._kept(missed, look_answer, budget.who) or []
+            who.hints += [replace(hint, typed=hint.object == self._lookup) for hint in looked]
         if not who.customers and not failures:
             who.hints += self._told(missed, budget)
         self._follow(who, lists, budget)
@@ -204,9 +205,8 @@ class Finder:
     # --- to the customers ----------------------------------------------------------------------------------------
 
     def _follow(self, who: Who, lists: Lists, budget: Budget) -> None:
-        """Retrieve the customers that hints lead to: those of the same address, and those an operator named."""
-        named = self._evidence.requester.named_by_operator
-        wanted = {hint.customer for hint in who.hints if hint.customer and (hint.same_email or named)}
+        """Retrieve the customers that hints lead to: those of the same address, and those looked up by hand."""
+        wanted = {hint.customer for hint in who.hints if hint.customer and (hint.same_email or hint.typed)}
         asked = [
             self._requests.go(self._requests.get, f"/v1/customers/{quote(one, safe='')}", {}, budget.named)
             for one in sorted(wanted - who.customers.keys())
@@ -215,6 +215,9 @@ class Finder:
             answer = self._requests.settled(lists, "customers", future, budget.named)
             if answer is not None:
                 who.add(loaded(schemas.CUSTOMER.load, [answer])[0])
+        typed = {hint.customer for hint in who.hints if hint.typed and hint.customer}.intersection(who.customers)
+        if any(not same_address(who.customers[one].email, self._email) for one in typed):
+            who.customers = {one: who.customers[one] for one in sorted(typed)}  # a look-up replaces the search
 
 
 def _spellings(email: str | None) -> list[str]:

@@ -209,7 +209,8 @@ class ZendeskClient(ZendeskWire):
         while True:
             tries += 1
             ticket = known if known is not None and tries == 1 else self.ticket(ticket_id)
-            body = {**change, "updated_stamp": ticket.updated_stamp, "safe_update": True}
+            safely = {"updated_stamp": ticket.updated_stamp, "safe_update": True} if ticket.updated_stamp else {}
+            body = {**change, **safely}
             tags = {*ticket.tags, *add_tags} - remove_tags
             if tags != set(ticket.tags):
                 body["tags"] = sorted(tags)  # the list replaces the whole set

@@ -88,7 +88,7 @@ class User:
     role: str = ""
     role_type: int | None = None
     custom_role_id: int | None = None
-    active: bool = False
+    active: bool = True  # False: deleted
     suspended: bool = False
     verified: bool = False
     shared: bool = False
@@ -265,7 +265,7 @@ class UserSchema(_Schema):
     role = _text()
     role_type = _id()
     custom_role_id = _id()
-    active = _flag()
+    active = _flag(True)
     suspended = _flag()
     verified = _flag()
     shared = _flag()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from billing.policy import Policy
-from integrations.errors import NotFound
+from integrations.errors import Forbidden, NotFound
 from integrations.zendesk_client import ZendeskClient
 from integrations.zendesk_schemas import Ticket, User
 from zendesk.refusals import Refusal
@@ -44,15 +44,21 @@ class Agents:
             return kept[1]
         try:
             user = self._client.user(agent_id)
-            groups = [one.group_id for one in self._client.group_memberships(agent_id)]
         except NotFound as error:
             raise Refusal("not_allowed", "Zendesk does not know this agent any more.") from error
         if user.role not in {"agent", "admin"} or user.suspended or not user.active:
             raise Refusal("not_allowed", "Only active agents of this Zendesk can use the billing card.")
-        agent = _agent(user, frozenset(groups))
+        agent = _agent(user, self._groups(agent_id))
         with self._lock:
             self._kept[agent_id] = (self._now(), agent)
         return agent
+
+    def _groups(self, agent_id: int) -> frozenset[int]:
+        """The agent's groups; none where Zendesk does not tell, which only takes rights away."""
+        try:
+            return frozenset(one.group_id for one in self._client.group_memberships(agent_id))
+        except (NotFound, Forbidden):
+            return frozenset()
 
     def forget(self, agent_id: int) -> None:
         """Read the agent anew next time: before money moves."""

@@ -19,7 +19,7 @@ from billing.plan import KINDS, Receipt, decode
 from integrations.errors import OutsideError
 from integrations.jobs import Job
 from integrations.store import approvals, audit, cards
-from integrations.store.approvals import Action, Approval
+from integrations.store.approvals import ASK_A_PERSON, ON_ITS_WAY, Action, Approval
 from zendesk import claims
 from zendesk.desk import Desk
 from zendesk.notes import Writer
@@ -29,9 +29,7 @@ FRESH = timedelta(seconds=60)  # facts read this long ago still count as read be
 REPLAYABLE = timedelta(hours=23)  # Stripe keeps an idempotency key for 24 hours at least
 SOON = 0.0
 OPEN = ("pending", "holding", "sending", "unknown")
-ASK_A_PERSON = "ask_a_person"
 WRITTEN = frozenset({"write_internal_note", "public_reply"})  # these go to Zendesk
-ON_ITS_WAY = frozenset({"pending", "requires_action"})  # a refund's status while nobody knows how it ends
 FAILED_LATER = frozenset({"refund_failed", "refund_canceled"})  # Stripe took the refund, and it did not arrive
 GIVES_BACK = frozenset({"refund_charge", "create_credit_note", "grant_balance_credit"})
 
@@ -300,24 +298,25 @@ def note_audit(
 
 def money_moved(actions: Iterable[Action]) -> dict[str, int]:
     """Minor units per currency that are known to have gone back to the customer."""
-    return _given_back(action for action in actions if not _on_its_way(action))
+    return _sums(action for action in actions if has_moved(action))
 
 
 def money_pending(actions: Iterable[Action]) -> dict[str, int]:
     """Minor units per currency of refunds that Stripe took and that may still fail."""
-    return _given_back(action for action in actions if _on_its_way(action))
+    return _sums(action for action in actions if _gives_back(action) and not has_moved(action))
 
 
-def _on_its_way(action: Action) -> bool:
-    return (action.receipt or {}).get("status") in ON_ITS_WAY
+def has_moved(action: Action) -> bool:
+    """Whether its money is known to have gone back to the customer; `approvals.paid` asks the store the same."""
+    return _gives_back(action) and (action.receipt or {}).get("status") not in ON_ITS_WAY
 
 
-def _given_back(actions: Iterable[Action]) -> dict[str, int]:
-    return totals(
-        Money(action.amount, action.currency)
-        for action in actions
-        if action.state == "done" and action.kind in GIVES_BACK and action.amount and action.currency
-    )
+def _gives_back(action: Action) -> bool:
+    return action.state == "done" and action.kind in GIVES_BACK
+
+
+def _sums(actions: Iterable[Action]) -> dict[str, int]:
+    return totals(Money(one.amount, one.currency) for one in actions if one.amount and one.currency)
 
 
 def ended_as(actions: Iterable[Action]) -> str:

@@ -33,7 +33,8 @@ def approval_button(card: Card, say: Wording, ready: bool) -> Approval:
     steps = plan_steps(card, say)
     source = {str(row.get("id")): row for row in rows(plan, "steps")}
     money = [step.id for step in steps if step.amount]
-    second = bool(plan.get("second_approval"))
+    dry = dry_run(card)
+    second = bool(plan.get("second_approval")) and not dry
     optional = [step.id for step in steps if step.amount and step.optional]
     variants = {}
     for size in range(len(optional) + 1 if len(optional) <= 4 else 1):
@@ -42,7 +43,7 @@ def approval_button(card: Card, say: Wording, ready: bool) -> Approval:
             chosen = [source[step_id] for step_id in kept]
             if kept:
                 refund = moved_by(chosen, GIVES_BACK)
-                variants[",".join(kept)] = [_money_label(chosen, say, second), _plain_total(refund)]
+                variants[",".join(kept)] = [_money_label(chosen, say, second, dry), _plain_total(refund)]
     counts = [_steps_label(card, n, say) for n in range(len(steps) + 1)]
     label = Markup("{}").format(variants[",".join(money)][0]) if money else counts[-1]
     confirm = str(plan.get("confirm") or "")
@@ -56,6 +57,11 @@ def approval_button(card: Card, say: Wording, ready: bool) -> Approval:
     )
 
 
+def dry_run(card: Card) -> bool:
+    """Whether approving is recorded only."""
+    return bool(part(card, "integrations").get("dry_run"))
+
+
 def money_label(card: Card, say: Wording) -> str:
     """What the button for the entire plan says, without any word about a second person."""
     steps = rows(part(card, "plan"), "steps")
@@ -67,15 +73,15 @@ def _plain_total(sums: Mapping[str, int]) -> str:
     return f"{Money(*next((a, c) for c, a in sums.items())).decimal:f}" if len(sums) == 1 else ""
 
 
-def _money_label(chosen: Sequence[Row], say: Wording, second: bool) -> str:
+def _money_label(chosen: Sequence[Row], say: Wording, second: bool, dry: bool = False) -> str:
     refund, charged = moved_by(chosen, GIVES_BACK), moved_by(chosen, CHARGES)
-    kinds = {row.get("kind") for row in chosen}
+    kinds, verb = {row.get("kind") for row in chosen}, "would" if dry else "approve"
     if kinds <= GIVES_BACK:
-        label = say("bar.approve_refund", amount=say.moneys(refund))
+        label = say(f"bar.{verb}_refund", amount=say.moneys(refund))
     elif kinds <= CHARGES:
-        label = say("bar.approve_charge", amount=say.moneys(charged))
+        label = say(f"bar.{verb}_charge", amount=say.moneys(charged))
     else:
-        label = say("bar.approve_money", amount=" + ".join(say.money(row["amount"], row["currency"]) for row in chosen))
+        label = say(f"bar.{verb}_money", amount=" + ".join(say.money(row["amount"], row["currency"]) for row in chosen))
     return str((say("bar.ask_second", label=label) if second else label).unescape())
 
 
@@ -86,11 +92,13 @@ def _steps_label(card: Card, n: int, say: Wording) -> Markup:
     ):  # a write never hides behind a name
         if step.get("kind") == "hand_over":
             return Markup("{}").format(step.get("title") or say("bar.hand_over"))
-    return say("bar.approve", n=n)
+    return say("bar.would" if dry_run(card) else "bar.approve", n=n)
 
 
 def _bar_note(card: Card, steps: Sequence[PlanStep], say: Wording) -> Markup:
     plan = part(card, "plan")
+    if dry_run(card):
+        return say("bar.dry_run")
     finals = [str(step.number) for step in steps if step.final]
     if plan.get("second_approval"):
         return say("bar.second")

@@ -11,7 +11,7 @@ from billing.diagnosis import Band, Signal
 from billing.evidence import Bucket
 from billing.gap import CATALOGUE
 from billing.handoff import handoff
-from billing.identity import Identity, Level
+from billing.identity import Identity
 from billing.money import Money, totals
 from billing.plan import AskCustomer, Explain, HandOver, Plan, PlannedStep, Step, Wait
 from billing.policy import Policy, limit
@@ -44,6 +44,7 @@ def to_card(
         "product_gap": _gap(decision, repository, issue),
         "handoff": {"sections": handoff(decision, policy).as_mapping()},
         "approval": None,
+        "news": None,  # what became of the product gap after the answer
         "error": None,
     }
 
@@ -105,8 +106,8 @@ def _customer(decision: Decision) -> dict[str, Any]:
 
 
 def _may_show(identity: Identity) -> bool:
-    """Nothing of somebody else's account leaves."""
-    return identity.level in {Level.VERIFIED, Level.MATCHED}
+    """Nothing leaves of the account that only the text led to; what an agent looked up by hand is the agent's to see."""
+    return bool(identity.candidates)
 
 
 def _candidate(customer: Customer, snapshot: BillingSnapshot) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from billing.money import Money
 from integrations.errors import OutsideError, Refused
 from integrations.store import approvals, audit, cards
-from integrations.store.approvals import Action, Approval
+from integrations.store.approvals import ON_ITS_WAY, Action, Approval
 from integrations.stripe_wire import NEVER_PAID
 from integrations.zendesk_client import escape_html
 from zendesk import undoing
-from zendesk.applying import FAILED_LATER, ON_ITS_WAY
+from zendesk.applying import FAILED_LATER
 from zendesk.desk import Desk
+from zendesk.gap_counting import recount
 
 SOONEST, LATEST = 60.0, 12 * 3600.0  # seconds between two looks
 LONGEST = timedelta(days=30)  # Stripe's own end: after it a person decides
@@ -77,6 +78,7 @@ class Following:
         with self._desk.engine.begin() as connection:
             receipt = {**(action.receipt or {}), "status": "succeeded"}
             if approvals.change_action(connection, action.id, now, was=["done"], receipt=receipt):
+                recount(self._desk, connection, approval.ticket_id)
                 body = {"approval": approval.id, "action": action.id, "receipt": receipt["object"]}
                 audit.append(
                     connection, at=now, actor="system", event="refund_succeeded", ticket_id=approval.ticket_id,
@@ -97,6 +99,7 @@ class Following:
                 reply_state=_reply_after(approval),
             )  # fmt: skip
             cards.change(connection, approval.ticket_id, now, version=None, state="needs_human")
+            recount(self._desk, connection, approval.ticket_id)
             body = {
                 "approval": approval.id, "action": action.id, "receipt": receipt.get("object"), "reason": reason,
                 "failure": why, "amount": action.amount, "currency": action.currency,

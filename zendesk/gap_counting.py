@@ -11,10 +11,13 @@ import sqlalchemy as sa
 from github_issues.issue import Occurrence
 from integrations.store import approvals, cards
 from integrations.store.approvals import Action, Approval
+from integrations.store.tables import action as steps
 from integrations.store.tables import approval as approval_table
-from integrations.store.tables import delivery
-from zendesk.applying import GIVES_BACK, money_moved
+from integrations.store.tables import delivery, gap, gap_ticket
+from zendesk.applying import has_moved, money_moved
+from zendesk.desk import Desk
 from zendesk.gap_letters import promises
+from zendesk.gap_news import ask
 from zendesk.plans import thaw
 
 
@@ -39,13 +42,33 @@ def counted(connection: sa.Connection, action: Action) -> tuple[Occurrence, str 
         refunded=money_moved(receipts),
         # What support has mended is no longer at risk.
         at_risk={} if approval.state == "done" else {c: abs(amount) for c, amount in plan.impact.mrr.items()},
-        charges=sum(one.state == "done" and one.kind in GIVES_BACK for one in receipts),
+        charges=sum(map(has_moved, receipts)),
         seconds=_seconds(stored, approval),
         plan=name,
         every=every,
         promised=promises(str(approval.follow_up.get("body") or "")),
     )
     return occurrence, approval.customer
+
+
+def recount(desk: Desk, connection: sa.Connection, ticket_id: int) -> None:
+    """A refund of the ticket ended after it was counted: its gaps' sums follow, and then their issues."""
+    filed = (
+        sa.select(steps.c.step)
+        .join(approval_table, approval_table.c.id == steps.c.approval_id)
+        .where(approval_table.c.ticket_id == ticket_id, steps.c.kind == "file_issue", steps.c.state == "done")
+    )
+    by_kind = {step["gap"]: step for step in connection.execute(filed).scalars()}
+    counts = sa.select(gap_ticket, gap.c.kind).join(gap, gap.c.fingerprint == gap_ticket.c.fingerprint)
+    for row in connection.execute(counts.where(gap_ticket.c.ticket_id == ticket_id)).all():
+        if row.kind not in by_kind:
+            continue
+        receipts = _receipts(connection, ticket_id, by_kind[row.kind])
+        values = {"refunded": money_moved(receipts), "charges": sum(map(has_moved, receipts))}
+        if values != {"refunded": row.refunded, "charges": row.charges or 0}:
+            mine = (gap_ticket.c.fingerprint == row.fingerprint) & (gap_ticket.c.ticket_id == ticket_id)
+            connection.execute(sa.update(gap_ticket).where(mine).values(**values))
+            ask(desk, connection, row.fingerprint, f"sum-{ticket_id}-{int(desk.now().timestamp())}")
 
 
 def _receipts(connection: sa.Connection, ticket_id: int, step: Mapping[str, Any]) -> list[Action]:

@@ -17,7 +17,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from billing.gap import CATALOGUE
+from billing.reply import same_words
 from github_issues.ledger import sums
+from integrations.store.approvals import left_out, paid
 from integrations.store.tables import action, approval, audit, card, correction, delivery, gap, gap_ticket
 from zendesk.applying import GIVES_BACK
 from zendesk.gap_counting import plan_of
@@ -152,10 +154,9 @@ def _overruled(connection: sa.Connection, week: Week) -> set[int]:
 
 def _edited(connection: sa.Connection, row: Any) -> bool:
     """Whether the agent changed our reply or left steps out."""
-    if str(row.follow_up.get("body", "")).strip() != str(row.follow_up.get("planned", "")).strip():
+    if not same_words(str(row.follow_up.get("body", "")), str(row.follow_up.get("planned", ""))):
         return True
-    left_out = sa.select(action.c.id).where(action.c.approval_id == row.id, action.c.state == "skipped")
-    return connection.execute(left_out).first() is not None
+    return left_out(connection, row.id)
 
 
 def _pace(connection: sa.Connection, week: Week) -> dict[str, int | None]:
@@ -197,12 +198,12 @@ def _plans(documents: Mapping[int, tuple[Mapping[str, Any], Mapping[str, Any]]])
 
 def _refunds(connection: sa.Connection, week: Week) -> list[Refund]:
     """Every receipt of the week. A step that was settled later than its receipt says counts where the receipt is."""
-    paid = connection.execute(
+    receipts = connection.execute(
         sa.select(action, approval.c.ticket_id)
         .join(approval, approval.c.id == action.c.approval_id)
-        .where(action.c.state == "done", action.c.kind.in_(GIVES_BACK), action.c.updated_at >= week.start)
+        .where(paid(), action.c.kind.in_(GIVES_BACK), action.c.updated_at >= week.start)
     ).all()
-    mine = [one for one in paid if one.amount and one.currency and week.holds(_received(one))]
+    mine = [one for one in receipts if week.holds(_received(one))]
     if not mine:
         return []
     filed = sa.select(action.c.approval_id, action.c.step).where(

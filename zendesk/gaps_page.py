@@ -15,6 +15,7 @@ from github_issues.filing import ledger
 from integrations.settings import Settings
 from zendesk import assets, gap_week, gap_week_text, links
 from zendesk.answers import page, said, wants_html
+from zendesk.card import stamp
 from zendesk.desk import Desk
 from zendesk.refusals import Refusal
 from zendesk.sidebar import agent_of
@@ -76,7 +77,7 @@ def _report(desk: Desk) -> dict[str, Any]:
 def _rows(desk: Desk) -> list[dict[str, Any]]:
     with desk.engine.connect() as connection:
         return [
-            {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+            {name: stamp(value) if isinstance(value, datetime) else value for name, value in row.items()}
             for row in ledger(connection)
         ]
 

@@ -22,7 +22,7 @@ ERRORS: Mapping[int, str] = {
     403: "Not allowed to this agent, or not without somebody else.",
     404: "There is no such thing.",
     409: "The state has moved on.",
-    413: "The body is larger than 1 MiB (a webhook's: 256 KiB).",
+    413: "The body is larger than 1 MiB.",
     422: "The body is JSON, and a field is not what it must be.",
     500: "Something broke on our side.",
     503: "The store or an upstream does not answer; `Retry-After` says when to come again.",
@@ -65,7 +65,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="post", path="/webhooks/stripe", says="An event of Stripe's webhook.", who="stripeSignature",
-        answers={202: "accepted: durable before this answer", 200: "seen before, or nothing that we show changed"},
+        answers={202: "accepted: durable before this answer", 200: "seen before"},
         errors=(400, 401, 404, 413), body=stripe_events.StripeEventSchema, gives=(_JSON,), result="Delivery",
     ),
     Route(

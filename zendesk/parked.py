@@ -16,8 +16,9 @@ from integrations.jobs import Job
 from integrations.store import approvals, audit
 from integrations.store.approvals import Action, Approval
 from integrations.store.tables import action as actions
-from zendesk.applying import ASK_A_PERSON, settle, step_object
+from zendesk.applying import settle, step_object
 from zendesk.desk import Desk
+from zendesk.gap_counting import recount
 
 _CHECK: Mapping[str, str] = {
     "refund_charge": "a refund of this charge",
@@ -45,7 +46,7 @@ class Parked:
 
 def waiting(connection: sa.Connection) -> tuple[Parked, ...]:
     """All of them, the longest waiting first."""
-    rows = sa.select(actions.c.id).where(_WAITS).order_by(actions.c.sent_at, actions.c.id)
+    rows = sa.select(actions.c.id).where(approvals.PARKED).order_by(actions.c.sent_at, actions.c.id)
     return tuple(_parked(connection, identifier) for identifier in connection.execute(rows).scalars().all())
 
 
@@ -66,12 +67,13 @@ def settle_as(desk: Desk, action_id: str, outcome: str, operator: str, *, found:
             reason=None if outcome == "done" else "settled_by_operator", at=desk.now() if outcome == "done" else None,
         )  # fmt: skip
         settle(desk, connection, parked.approval, parked.action, receipt)
+        recount(desk, connection, parked.approval.ticket_id)
         _go_on(desk, connection, parked, operator, f"parked_{outcome}")
 
 
 def _claimed(connection: sa.Connection, action_id: str) -> Parked:
     approvals.pass_gate(connection)  # two operators at once: the second finds nothing waiting
-    if connection.execute(sa.select(actions.c.id).where(_WAITS, actions.c.id == action_id)).first() is None:
+    if connection.execute(sa.select(actions.c.id).where(approvals.PARKED, actions.c.id == action_id)).first() is None:
         raise NotParked(action_id)
     return _parked(connection, action_id)
 
@@ -104,6 +106,3 @@ def _parked(connection: sa.Connection, action_id: str) -> Parked:
         object=step_object(action) if action.kind in KINDS else None,
         check=check + of_ours,
     )
-
-
-_WAITS = sa.and_(actions.c.state == "unknown", actions.c.reason == ASK_A_PERSON)

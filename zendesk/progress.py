@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from zendesk.sections import (
+    GIVES_BACK,
     Card,
     Chip,
     PlanStep,
@@ -18,6 +19,7 @@ from zendesk.sections import (
     currency_of,
     effects,
     first_name,
+    moved_by,
     part,
     plan_steps,
     revenue,
@@ -39,6 +41,7 @@ MODES: Mapping[str, str] = {
 }
 _OVER = frozenset({"stopped", "partly_done", "needs_person"})
 _STOPPED_BY = frozenset({"stopped_by_agent", "canceled", "stopped"})
+_DRY_RUN = "dry_run"
 _VERBS = {"schedule_cancellation": "put_back", "file_issue": "remove"}
 
 
@@ -97,21 +100,22 @@ def run(card: Card, say: Wording) -> Run:
     hold = _hold(card, approval, steps, say.now) if state in RUNNING else None
     stage = "waiting" if state == "waiting_second" else "hold" if hold else "running" if state in RUNNING else "stopped"
     stage = "done" if state == "done" else stage
+    dry = approval.get("reason") == _DRY_RUN
     done = sum(step.mode in {"done", "undone"} for step in steps)
     troubled = next((step for step in steps if step.mode in {"fail", "unknown"}), None)
     return Run(
         id=str(approval.get("id") or ""),
         stage=stage,
-        tag=_tag(state, stage, say),
-        headline=_headline(approval, stage, troubled, say),
-        lede=_lede(card, approval, stage, done, hold, say),
-        head=say(f"head.{ {'hold': 'running'}.get(stage, stage) }"),
+        tag=("info", say("stage.dry_run")) if dry else _tag(state, stage, say),
+        headline=say("dry_run.title") if dry else _headline(approval, stage, troubled, say),
+        lede=_would(source, states, say) if dry else _lede(card, approval, stage, done, hold, say),
+        head=say("dry_run.head") if dry else say(f"head.{ {'hold': 'running'}.get(stage, stage) }"),
         meta=_meta(approval, stage, steps, done, say),
         effects=_effects(card, approval, stage, done, len(steps), say),
         steps=steps,
         undo=_undo(approval, source, steps, say) if stage in {"done", "stopped"} else (),
         hold=hold,
-        alerts=tuple(_alerts(approval, stage, steps, states, say)),
+        alerts=() if dry else tuple(_alerts(approval, stage, steps, states, say)),
         reply=part(approval, "reply"),
     )
 
@@ -132,7 +136,7 @@ def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval
         "hold": step.detail,
         "unknown": say("run.unknown"),
         "wait": say("run.not_run") if approval in _OVER else "",
-        "skip": say("run.skipped") if state is None or state.get("state") == "skipped" else say("run.canceled"),
+        "skip": _skipped(state, say),
         "undone": say("run.undone"),
         "done": receipt.get("says") or "",
         "fail": _sentence(_why(state or {}, say)) if (state or {}).get("says") else "",
@@ -149,6 +153,12 @@ def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval
         receipt=shown,
         chips=chips,
     )
+
+
+def _skipped(state: Row | None, say: Wording) -> Markup:
+    if state is not None and state.get("reason") == _DRY_RUN:
+        return say("run.dry_run")
+    return say("run.skipped") if state is None or state.get("state") == "skipped" else say("run.canceled")
 
 
 def _why(state: Row, say: Wording) -> Markup | str:
@@ -237,6 +247,16 @@ def _lede(card: Card, approval: Mapping[str, Any], stage: str, done: int, hold: 
     money = say("stopped.moved", amount=amount) if amount else say("stopped.no_money")
     kept = part(approval, "reply").get("state") == "waiting"
     return Markup(" ").join([count, money, *([say("stopped.reply_kept")] if kept else [])])
+
+
+def _would(source: Mapping[str, Row], states: Mapping[Any, Row], say: Wording) -> Markup:
+    """Dry run: what the approved steps would have moved."""
+    chosen = [row for key, row in source.items() if (states.get(key) or {}).get("reason") == _DRY_RUN]
+    moving = [row for row in chosen if isinstance(row.get("amount"), int)]
+    if not moving:
+        return say("dry_run.none")
+    kinds = frozenset(str(row.get("kind")) for row in moving)
+    return say("dry_run.refund" if kinds <= GIVES_BACK else "dry_run.money", amount=say.moneys(moved_by(moving, kinds)))
 
 
 def _meta(approval: Mapping[str, Any], stage: str, steps: Sequence[Step], done: int, say: Wording) -> Markup | str:

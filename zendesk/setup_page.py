@@ -37,6 +37,7 @@ def question(settings: Settings, policy: Policy) -> Question:
         settings=settings,
         labels=(*policy.github.labels, *(f"gap:{kind}" for kind in sorted(CATALOGUE))),
         repositories=tuple(sorted(set(policy.github.routes.values()))),
+        dry_run=policy.dry_run,
         environment=os.environ,
         dotenv=DOTENV,
     )

@@ -28,7 +28,7 @@ from zendesk.reader import as_typed, reader_language, reader_zone
 from zendesk.refusals import Refusal
 from zendesk.schemas import ApprovalSchema, ChoiceSchema, CorrectionSchema, LookupSchema, UndoSchema
 from zendesk.signatures import Launch, PageTokens, Untrusted, check_launch
-from zendesk.status import approval_document, card_document, read_approval
+from zendesk.status import NOTHING_READ, approval_document, card_document, read_approval
 from zendesk.view import Viewer, render_card, render_page
 from zendesk.web import on_outside
 from zendesk.webhook import ask
@@ -109,7 +109,7 @@ class Sidebar:
             document |= as_typed(document, error.code)
         code = status or (202 if stored.document is None else 200)
         if not wants_html():
-            return said(document, code)
+            return said({**NOTHING_READ, **document}, code)
         view = request.values.get("view", "review" if error else "glance")
         viewer = self.viewer(agent)
         html = render_card(
@@ -264,7 +264,7 @@ def _add_tickets(routes: Blueprint, sidebar: Sidebar) -> None:
         agent, body = sidebar.approver_for(ticket_id), _loaded(ApprovalSchema(), _approval_form)
         follow_up = body["follow_up"]
         wanted = approving.Request(
-            plan_digest=body["plan_digest"], steps=tuple(body["steps"]), body=follow_up["body"],
+            plan_digest=body["plan_digest"], steps=tuple(dict.fromkeys(body["steps"])), body=follow_up["body"],
             deliver=follow_up["deliver"], file_issue=body["file_issue"], confirm=body["confirm"],
         )  # fmt: skip
         approval_id = approving.approve(desk, ticket_id, agent, wanted)

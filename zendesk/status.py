@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,6 +44,20 @@ SAYS: Mapping[str, str] = {
     "no_answer": "No answer yet; it is tried again.",
     "github_no_answer": "GitHub does not answer; the ticket is saved and filed later.",
 }
+
+NOTHING_READ: Mapping[str, Any] = {
+    "customer": {"identity": "unknown", "why": [], "candidates": [], "chosen": None},
+    "billing_state": {
+        "subscriptions": [], "invoices": [], "charges": [], "payment_method": None, "anomalies": [], "missing": [],
+    },
+    "decision": {
+        "bucket": "undecided", "confidence": 0.0, "for": [], "against": [], "why": "The ticket has not been read yet.",
+    },
+    "plan": {"digest": None, "steps": [], "revenue_impact": {"refund": {}, "mrr": {}}, "blocked": []},
+    "follow_up": {"locale": "en", "body": ""},
+    "product_gap": None,
+}  # fmt: skip
+"""The parts of the card (contract, section 5) where no reading has ended: a reader finds every key."""
 
 
 def card_document(desk: Desk, stored: cards.StoredCard) -> dict[str, Any]:
@@ -134,7 +149,7 @@ def _step(action: Action) -> dict[str, Any]:
     if action.state == "done" and action.receipt:
         receipt = {
             "object": action.receipt.get("object"),
-            "at": action.receipt["at"],
+            "at": stamp(datetime.fromisoformat(action.receipt["at"])),
             "status": action.receipt.get("status"),
         }
         if action.kind == "refund_charge":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from billing.evidence import Requester, TicketText, Verification
+from integrations.errors import Forbidden, NotFound
 from integrations.zendesk_client import ZendeskClient
 from integrations.zendesk_schemas import Comment, Ticket, User, UserIdentity
 
@@ -19,7 +20,7 @@ def read_request(client: ZendeskClient, ticket_id: int) -> tuple[Ticket, TicketT
     if ticket.requester_id is None:
         return ticket, TicketText(subject=ticket.subject, body=ticket.description), Requester()
     user = known.get(ticket.requester_id) or client.user(ticket.requester_id)
-    identities = client.identities(ticket.requester_id)
+    identities = _identities(client, ticket.requester_id)
     asking = _asking(comments, ticket, _staff(client, comments, ticket, known))
     text = TicketText(
         subject=ticket.subject or "",
@@ -27,6 +28,14 @@ def read_request(client: ZendeskClient, ticket_id: int) -> tuple[Ticket, TicketT
         channel=ticket.channel or "email",
     )
     return ticket, text, _requester(ticket, user, identities, asking)
+
+
+def _identities(client: ZendeskClient, user_id: int) -> tuple[UserIdentity, ...]:
+    """The requester's addresses; none where Zendesk does not tell: then nothing counts as verified."""
+    try:
+        return client.identities(user_id)
+    except (NotFound, Forbidden):
+        return ()
 
 
 def _asking(comments: tuple[Comment, ...], ticket: Ticket, staff: frozenset[int]) -> Comment | None:

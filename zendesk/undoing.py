@@ -17,11 +17,11 @@ from billing.plan import Receipt, decode
 from integrations.errors import OutsideError
 from integrations.jobs import Job
 from integrations.store import approvals, audit
-from integrations.store.approvals import Action, Approval
+from integrations.store.approvals import ASK_A_PERSON, Action, Approval
 from integrations.stripe_executor import StripeExecutor
 from integrations.stripe_restoring import Before
 from zendesk.agents import Agent
-from zendesk.applying import ASK_A_PERSON, OPEN, REPLAYABLE
+from zendesk.applying import OPEN, REPLAYABLE
 from zendesk.desk import Desk
 from zendesk.refusals import Refusal
 

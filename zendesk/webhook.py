@@ -24,7 +24,6 @@ from zendesk.refusals import Refusal
 from zendesk.signatures import Untrusted, check_webhook
 
 log = logging.getLogger(__name__)
-MOST_BYTES = 256 * 1024
 HEADERS = ("x-zendesk-webhook-signature", "x-zendesk-webhook-signature-timestamp", "x-zendesk-account-id")
 _TICKET = validate.Range(min=1, max=2**63 - 1)
 _PLAIN = validate.Regexp(r"[!-~]{1,100}\Z")  # what both databases can hold as a key
@@ -78,9 +77,6 @@ def blueprint(desk: Desk) -> Blueprint:
     @routes.post("/webhooks/zendesk")
     def zendesk() -> Response:
         body = request.get_data(cache=False)
-        if len(body) > MOST_BYTES:
-            record("webhook_rejected_total", reason="too_large")
-            return refused(Refusal("too_large", "A webhook body has at most 256 KiB."))
         for name in HEADERS[:2]:
             if len(request.headers.getlist(name)) > 1:
                 record("webhook_rejected_total", reason="doubled_header")

@@ -26,6 +26,7 @@ class Question:
     settings: Settings
     labels: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
+    dry_run: bool = False
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     dotenv: Path | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -38,6 +39,7 @@ def examine(question: Question) -> Report:
     asked = gather(_inquiries(question, clocks), question.seconds)
     here = [
         *server.optional_webhooks(settings),
+        *server.dry_run(question.dry_run),
         server.files(settings, question.environment, question.dotenv),
         server.clock(clocks),
         server.sentry(settings),

@@ -52,6 +52,12 @@ def _lacks(settings: Settings, name: str) -> bool:
     return False
 
 
+def dry_run(on: bool) -> Sequence[Check]:
+    """One line while policy.toml says so, that nobody waits for a refund."""
+    mend = "When agents agree (billing-desk agreement), remove dry_run from policy.toml and restart."
+    return [_check("Mode", State.WARN, "dry run: nothing is applied", mend)] if on else []
+
+
 def store(settings: Settings) -> Callable[[], Sequence[Check]]:
     """Whether the store answers and its schema is this version's."""
 

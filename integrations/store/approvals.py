@@ -16,8 +16,11 @@ from integrations.store.tables import action, approval, card_object, gate
 ENDED = ("done", "partly_done", "stopped", "needs_person")
 UNDO = "undo"  # kind of an action that takes another one back
 DRY_RUN = "dry_run"  # reason of an approval and its steps that were recorded only: policy applies nothing
+ON_ITS_WAY = frozenset({"pending", "requires_action"})  # a refund's status while nobody knows how it ends
 # What these actions moved, or may have moved, counts against the limits: unknown is spent until it is known.
 SPENT = ("pending", "holding", "sending", "done", "unknown")
+ASK_A_PERSON = "ask_a_person"
+PARKED = sa.and_(action.c.state == "unknown", action.c.reason == ASK_A_PERSON)  # waits for a person to find out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +173,20 @@ def remember(connection: sa.Connection, action_id: str, before: Mapping[str, Any
     """Keep what the step found, the first time only: a replay finds what the first call left."""
     statement = sa.update(action).where(action.c.id == action_id, action.c.before.is_(None))
     connection.execute(statement.values(before=dict(before)))
+
+
+def paid() -> sa.ColumnElement[bool]:
+    """Steps whose sum has moved: done, and no refund that Stripe only took and that may still fail."""
+    status = action.c.receipt["status"].as_string()
+    confirmed = sa.or_(status.is_(None), status.not_in(ON_ITS_WAY))
+    return sa.and_(action.c.state == "done", action.c.amount.is_not(None), action.c.currency.is_not(None), confirmed)
+
+
+def left_out(connection: sa.Connection, approval_id: str) -> bool:
+    """Whether the agent left steps out; an issue is no part of the fix, and is not asked where GitHub is not set up."""
+    mine = sa.and_(action.c.approval_id == approval_id, action.c.state == "skipped", action.c.kind != "file_issue")
+    found = sa.select(action.c.id).where(mine, action.c.reason.is_(None))
+    return connection.execute(found).first() is not None
 
 
 def by_receipt(connection: sa.Connection, kind: str, identifier: str) -> Action | None:

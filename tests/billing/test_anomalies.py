@@ -69,7 +69,7 @@ def test_all_customers_of_the_address_are_named_also_beyond_five():
 
 def test_two_customers_that_the_operator_named_are_several():
     evidence = ticket(email=None, requester={"named_by_operator": True})
-    hints = [Hint(object=id, found=True, customer=id) for id in ("cus_A", "cus_B")]
+    hints = [Hint(object=id, found=True, customer=id, typed=True) for id in ("cus_A", "cus_B")]
     found = anomalies(snapshot(customer(), customer(id="cus_B", email="b@else.example"), *hints), evidence)
     assert sorted(found["several_customers"]) == ["cus_A", "cus_B"]
     assert "identity_mismatch" not in found

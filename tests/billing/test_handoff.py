@@ -205,7 +205,7 @@ def test_words_as_a_whole_are_told_in_a_sentence_with_the_bucket_they_are_like()
 @pytest.mark.parametrize(
     ("email", "hints", "first"),
     [
-        (None, (Hint(object="cus_A", found=True, customer="cus_A"),), "Maya Oliva / maya@oliva.example"),
+        (None, (Hint(object="cus_A", found=True, customer="cus_A", typed=True),), "Maya Oliva / maya@oliva.example"),
         ("maya@oliva.example", (), "Maya Oliva / maya@oliva.example"),
     ],
 )

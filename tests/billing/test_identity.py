@@ -129,10 +129,27 @@ def test_a_customer_named_by_the_operator_is_matched_at_best():
     by_address = ticket(requester={"named_by_operator": True})
     assert identify(by_address, ordinary()).level is Level.MATCHED
     by_id = ticket(email=None, requester={"named_by_operator": True})
-    found = identify(by_id, ordinary(theirs(object="sub_A", customer="cus_A")))
+    found = identify(by_id, ordinary(theirs(object="sub_A", customer="cus_A", typed=True)))
     assert found.level is Level.MATCHED
     assert found.chosen == "cus_A"
     assert "named by the operator" in " ".join(found.why)
+
+
+def test_a_look_up_by_hand_shows_a_stranger_to_the_agent_and_proves_nothing():
+    stranger = customer(id="cus_X", email=OTHER)
+    found = identify(ticket(), snapshot(customer(), stranger, theirs(typed=True)))
+    assert (found.level, found.chosen, found.candidates) == (Level.MISMATCH, "cus_X", ("cus_X",))
+    assert "looked up by hand" in found.why[0]
+
+
+def test_a_look_up_of_the_requesters_own_customer_changes_nothing():
+    mine = theirs(object="cus_A", customer="cus_A", typed=True)
+    assert identify(ticket(), ordinary(mine)) == identify(ticket(), ordinary())
+
+
+def test_a_look_up_that_finds_nobody_leaves_the_requesters_own_customer():
+    nothing = theirs(object="sub_none", found=False, customer=None, typed=True)
+    assert identify(ticket(), ordinary(nothing)) == identify(ticket(), ordinary())
 
 
 def test_an_operator_who_names_nothing_that_exists_finds_nobody():
@@ -267,6 +284,6 @@ def test_only_what_was_found_at_somebody_else_is_foreign(hint, foreign):
 
 def test_what_the_operator_names_is_not_foreign_and_the_rest_of_the_text_is():
     operator = ticket(email=None, requester={"named_by_operator": True})
-    mine, other = theirs(object="sub_A", customer="cus_A"), theirs()
+    mine, other = theirs(object="sub_A", customer="cus_A", typed=True), theirs()
     world = ordinary(mine, other)
     assert foreign_hints(operator, world, identify(operator, world)) == (other,)

@@ -155,7 +155,7 @@ def test_a_deleted_customer_is_a_hint_and_its_state_is_not_asked_for(twin: Strip
     snapshot = read(twin, ticket("cus_ann"))
     assert [(hint.found, hint.deleted, hint.same_email) for hint in snapshot.hints] == [(True, True, False)]
     assert snapshot.customers == ()
-    named = read(twin, ticket("cus_ann", email=None, operator=True))
+    named = read(twin, ticket(email=None, operator=True), lookup="cus_ann")
     assert [customer.deleted for customer in named.customers] == [True]
     assert named.missing == ()
 

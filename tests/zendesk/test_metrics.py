@@ -28,7 +28,7 @@ from zendesk.gaps import GapFiling
 LINE = re.compile(r'(billing_desk_[a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\\n]|\\[\\"n])*",?)+)\})? (-?[0-9.e+-]+|\+Inf)')
 NAMES = {
     "cards_total", "card_seconds", "upstream_seconds", "runs_total", "money_moved_minor", "holds_stopped_total",
-    "overrides_total", "issues_total", "oldest_job_seconds", "webhook_rejected_total",
+    "overrides_total", "issues_total", "oldest_job_seconds", "parked_steps", "webhook_rejected_total",
 }  # fmt: skip
 
 

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from integrations.twins.zendesk_delivery import BUILDER_KEY, Delivery, sign
 from testkit.indoors import NOBODY, Indoors, indoors
 from testkit.rig import WEBHOOK_SECRET
-from zendesk.webhook import MOST_BYTES
 
 SIGNATURE = "x-zendesk-webhook-signature"
 STAMP = "x-zendesk-webhook-signature-timestamp"
@@ -228,9 +227,8 @@ def test_a_signed_body_of_no_known_shape_is_a_bad_request(desk: Indoors, name: s
     no_trace(desk, 0)
 
 
-@pytest.mark.parametrize("size", [MOST_BYTES + 1, 1024 * 1024 + 1])
-def test_a_body_that_is_too_large_is_refused_as_such(desk: Indoors, size: int) -> None:
-    body = b'{"ticket_id": 1, "x": "' + b"x" * size + b'"}'
+def test_a_body_that_is_too_large_is_refused_as_such(desk: Indoors) -> None:
+    body = b'{"ticket_id": 1, "x": "' + b"x" * 1024 * 1024 + b'"}'
     answer = desk.post_webhook(signed_headers(desk, body), body)
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (413, "too_large")
     no_trace(desk, 0)
