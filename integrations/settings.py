@@ -156,7 +156,7 @@ def require(settings: Settings, *names: str) -> None:
     }
     for name in names:
         if not present[name]:
-            raise SettingsError(f"{name} is not set. Put it in the environment or in .env, then start again.")
+            raise SettingsError(f"{name} is not set. Put it in the environment or .env.")
 
 
 def _dotenv(path: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ unknown one is looked up first and replayed with the same key while Stripe still
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -189,13 +190,19 @@ class Applying:
 
     def _perform(self, approval: Approval, action: Action) -> Receipt:
         if action.kind in WRITTEN:
-            return self._writer.perform(approval, action)
+            return self._writer.perform(approval, action, self._card_state_after(approval))
         if self._desk.executor is None:
             return Receipt(step_id=action.step_id, outcome="refused", reason="not_configured")
         return self._desk.executor.perform(
             decode(action.step), step_id=action.step_id, action=action.id, ticket=approval.ticket_id, key=action.key,
             remember=lambda before: self._remember(action, before),
         )  # fmt: skip
+
+    def _card_state_after(self, approval: Approval) -> str:
+        """How the card will stand if everything that is still open succeeds."""
+        with self._desk.engine.connect() as connection:
+            actions = approvals.actions(connection, approval.id)
+        return _card_state(ended_as(replace(one, state="done") if _is_open(one) else one for one in actions))
 
     def _remember(self, action: Action, before: Mapping[str, Any]) -> None:
         with self._desk.engine.begin() as connection:
@@ -241,9 +248,8 @@ class Applying:
             ):  # fmt: skip
                 return
             self._hand_to_github(connection, actions)
-            card_state = {"done": "done", "needs_person": "needs_human"}.get(state, "failed")
             another = {"round": cards.NEXT_ROUND} if state == "stopped" else {}
-            cards.change(connection, approval.ticket_id, now, version=None, state=card_state, **another)
+            cards.change(connection, approval.ticket_id, now, version=None, state=_card_state(state), **another)
             body = {"approval": approval.id, "state": state, "moved": money_moved(actions)}
             audit.append(connection, at=now, actor="system", event="finished", ticket_id=approval.ticket_id, body=body)
 
@@ -329,6 +335,10 @@ def ended_as(actions: Iterable[Action]) -> str:
         return "done"
     changed = any(action.state in {"done", "undone"} and (_moves(action)) for action in counted)
     return "partly_done" if changed else "stopped"
+
+
+def _card_state(ended: str) -> str:
+    return {"done": "done", "needs_person": "needs_human"}.get(ended, "failed")
 
 
 def step_object(action: Action) -> str | None:

@@ -14,13 +14,14 @@ from billing.decision import Decision, decide
 from billing.evidence import Requester, TicketText
 from billing.handoff import handoff
 from billing.identity import Level
+from billing.money import Money
 from billing.reading import read_ticket
 from github_issues.filing import ledger
 from integrations.errors import NotFound, OutsideError
 from integrations.store import audit as audit_log
 from integrations.store import deliveries
 from zendesk import audit_head, gap_week, gap_week_text
-from zendesk.card import state_of, to_card
+from zendesk.card import stamp, state_of, to_card
 from zendesk.desk import Desk
 from zendesk.stripe_events import look_again
 from zendesk.webhook import ask
@@ -142,15 +143,26 @@ def gaps(desk_of: Callable[[], Desk], week: str | None, as_json: bool, markdown:
     with desk_of().engine.connect() as connection:
         rows = ledger(connection)
     if as_json:
-        click.echo(json.dumps({"gaps": rows}, indent=2, default=str))
+        click.echo(json.dumps({"gaps": rows}, indent=2, default=stamp))
         return
     if not rows:
         click.echo("No gap was filed yet. One is counted each time a plan with a gap is approved.")
     for row in rows:
-        issue = (
-            f"{row['repository']}#{row['issue']['number']}" if row["issue"] else f"{row['repository']}, no issue yet"
-        )
-        click.echo(f"{row['kind'][:40]:<40} {row['tickets']:>4} tickets  {issue}"[:80])
+        click.echo("\n".join(line[:80] for line in _gap_lines(row)))
+
+
+def _gap_lines(row: Mapping[str, Any]) -> list[str]:
+    issue = f"{row['repository']}#{row['issue']['number']}" if row["issue"] else f"{row['repository']}, no issue yet"
+    refunded, at_risk = (_sums(row[name]) for name in ("refunded", "at_risk"))
+    return [
+        f"{row['kind'][:40]:<40} {row['tickets']:>4} tickets  {issue}",
+        f"    customers {row['customers']}, seen {row['first_seen']:%Y-%m-%d} to {row['last_seen']:%Y-%m-%d}",
+        f"    refunded {refunded}, at risk a month {at_risk}",
+    ]
+
+
+def _sums(by_currency: Mapping[str, int]) -> str:
+    return " + ".join(Money(amount, currency).plain() for currency, amount in sorted(by_currency.items())) or "nothing"
 
 
 def _show_week(desk: Desk, name: str | None, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,8 @@ from billing.reply import fill_links, final, same_words, untrue
 from integrations.errors import OutsideError, Refused
 from integrations.store import approvals, cards
 from integrations.store.approvals import Action, Approval
-from integrations.zendesk_client import escape_html
+from integrations.zendesk_client import TicketUpdate, escape_html
+from zendesk import in_step
 from zendesk.card import state_of
 from zendesk.desk import Desk
 from zendesk.plans import thaw
@@ -26,29 +28,53 @@ class Writer:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def perform(self, approval: Approval, action: Action) -> Receipt:
-        """The step's note or reply, in one safe update that carries the action's id."""
+    def perform(self, approval: Approval, action: Action, card_state: str) -> Receipt:
+        """The step's note or reply, in one safe update that carries the action's id; `card_state` as the run ends."""
         with self._desk.engine.connect() as connection:
             stored = cards.read(connection, approval.ticket_id)
             actions = approvals.actions(connection, approval.id)
         document = stored.document if stored and stored.document else {}
-        note = reply = None
-        tags: Sequence[str] = ()
-        if action.kind == "public_reply":
-            if untrue_now(approval, actions):
-                return Receipt(step_id=action.step_id, outcome="refused", reason="reply_claims")
-            reply = paragraphs(reply_body(self._desk, approval, actions, document))
-        else:
-            note = _run_note(document, approval, actions)
-            tags = ("billing_desk", f"billing_{document.get('decision', {}).get('bucket', 'undecided')}")
+        if action.kind == "public_reply" and untrue_now(approval, actions):
+            return Receipt(step_id=action.step_id, outcome="refused", reason="reply_claims")
         try:
-            written = self._desk.zendesk.update_ticket(
-                approval.ticket_id, operation_id=action.id, stage=action.kind, note_html=note,
-                public_reply_html=reply, add_tags=tags, look_first=action.sent_at is not None,
-            )  # fmt: skip
+            if action.kind == "public_reply":
+                reply = paragraphs(reply_body(self._desk, approval, actions, document))
+                written = self._update(approval, action, public_reply_html=reply)
+            else:
+                written = self._note(approval, action, stored, _run_note(document, approval, actions), card_state)
         except OutsideError as error:
             return _failed(action, error)
         return Receipt(step_id=action.step_id, outcome="done", object=str(written.audit_id or approval.ticket_id))
+
+    def _note(
+        self, approval: Approval, action: Action, stored: cards.StoredCard | None, html: str, card_state: str
+    ) -> TicketUpdate:
+        """The note brings tags and fields as they will stand; should the run end otherwise, `in_step` mends it."""
+        document = stored.document if stored and stored.document else {}
+        tags = ("billing_desk", f"billing_{document.get('decision', {}).get('bucket', 'undecided')}")
+        standing = None
+        if stored is not None and self._desk.policy.write:
+            with self._desk.engine.connect() as connection:
+                standing = in_step.wanted(self._desk, connection, replace(stored, state=card_state))
+        if stored is None or standing is None:
+            return self._update(approval, action, note_html=html, add_tags=tags)
+        brought = {"add_tags": tags} | in_step.change(stored.written, standing)
+        try:
+            written = self._update(approval, action, note_html=html, **brought)
+        except Refused as error:
+            if error.retryable or error.unknown_outcome:
+                raise
+            # A field that somebody deleted does not cost the note.
+            return self._update(approval, action, note_html=html, add_tags=tags)
+        with self._desk.engine.begin() as connection:
+            cards.change(connection, approval.ticket_id, self._desk.now(), version=None, written=standing)
+        return written
+
+    def _update(self, approval: Approval, action: Action, **change: Any) -> TicketUpdate:
+        return self._desk.zendesk.update_ticket(
+            approval.ticket_id, operation_id=action.id, stage=action.kind, look_first=action.sent_at is not None,
+            **change,
+        )  # fmt: skip
 
     def look(self, approval: Approval, action: Action) -> Receipt | None:
         """The receipt of an earlier write of this action; None when the ticket shows none. Raises OutsideError."""

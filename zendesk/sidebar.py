@@ -110,6 +110,8 @@ class Sidebar:
         code = status or (202 if stored.document is None else 200)
         if not wants_html():
             return said({**NOTHING_READ, **document}, code)
+        if stored.read_quickly and stored.state != "failed" and error is None:
+            document["state"] = "enriching"  # everything is being read, and the page looks again by itself
         view = request.values.get("view", "review" if error else "glance")
         viewer = self.viewer(agent)
         html = render_card(
@@ -217,7 +219,7 @@ def _add_tickets(routes: Blueprint, sidebar: Sidebar) -> None:
         agent = sidebar.agent_for(ticket_id)
         with desk.engine.begin() as connection:
             stored = cards.read(connection, ticket_id)
-            if stored is None or stored.erased:
+            if stored is None or stored.erased or (stored.read_quickly and stored.requests == 1):
                 ask(desk, connection, ticket_id)
         return sidebar.card(ticket_id, agent)
 

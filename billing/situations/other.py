@@ -8,8 +8,10 @@ from billing.evidence import Bucket, Wish
 from billing.records import Charge, Subscription
 from billing.situations.scene import Scene
 from billing.situations.seats import TEAM_WORDS
-from billing.situations.situation import Situation
-from billing.situations.wording import day, plain, short
+from billing.situations.situation import Situation, situations_of
+from billing.situations.wording import day, plain
+
+_situation = situations_of(Bucket.OTHER_BILLING, 2.5)
 
 _REGRET = ("TXT_RENEWAL_SURPRISE", "TXT_FORGOT_CANCEL", "TXT_UNUSED", "TXT_MISTAKE", "TXT_UNKNOWN_CHARGE")
 
@@ -43,11 +45,6 @@ def recognise(scene: Scene) -> Iterator[Situation]:
     yield from _recent_renewal(scene)
     yield from _explained(scene)
     yield from _trialing(scene)
-
-
-def _situation(name: str, headline: str, says: str, **fields: object) -> Situation:
-    opening: dict[str, object] = {"strength": 2.5, "bucket": Bucket.OTHER_BILLING}
-    return Situation(name=name, headline=short(headline), says=says, **(opening | fields))  # type: ignore[arg-type]
 
 
 def _regret(scene: Scene) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from billing.evidence import Bucket, Wish
 from billing.records import Invoice, Subscription
 from billing.situations.scene import Scene
-from billing.situations.situation import Situation
-from billing.situations.wording import day, plain, short
+from billing.situations.situation import Situation, situations_of
+from billing.situations.wording import day, plain
+
+_payment_situation = situations_of(Bucket.FAILED_PAYMENT, 4.0)
 
 PAYMENT_WORDS = (
     "TXT_DECLINED", "TXT_CHECKOUT_ERROR", "TXT_AUTHENTICATION", "TXT_PAST_DUE", "TXT_PENDING", "TXT_CARD_UPDATED",
@@ -58,12 +61,10 @@ def _affinity(scene: Scene, *more: str) -> float:
     return 1.5 if pays or scene.speaks(*PAYMENT_WORDS, *more) else 0.0
 
 
-def _situation(scene: Scene, name: str, headline: str, says: str, **fields: object) -> Situation:
+def _situation(scene: Scene, name: str, headline: str, says: str, **fields: Any) -> Situation:
     affinity = _affinity(scene)
     overrules = (Bucket.PRODUCT_FAILURE, Bucket.SELF_SERVE_GAP) if affinity > 0 else (Bucket.PRODUCT_FAILURE,)
-    opening: dict[str, object] = {"strength": 4.0, "affinity": affinity, "bucket": Bucket.FAILED_PAYMENT,
-                                  "overrules": overrules}  # fmt: skip
-    return Situation(name=name, headline=short(headline), says=says, **(opening | fields))  # type: ignore[arg-type]
+    return _payment_situation(name, headline, says, **({"affinity": affinity, "overrules": overrules} | fields))
 
 
 def _stuck(scene: Scene) -> Iterator[Situation]:

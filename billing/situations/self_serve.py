@@ -9,8 +9,10 @@ from billing.records import Charge, Invoice, Subscription
 from billing.situations.duplicates import DUPLICATE_WORDS
 from billing.situations.scene import Scene
 from billing.situations.seats import TEAM_WORDS
-from billing.situations.situation import Situation
-from billing.situations.wording import day, short
+from billing.situations.situation import Situation, situations_of
+from billing.situations.wording import day
+
+_situation = situations_of(Bucket.SELF_SERVE_GAP, 3.0)
 
 _SURPRISE = ("TXT_RENEWAL_SURPRISE", "TXT_FORGOT_CANCEL", "TXT_MISTAKE", "TXT_UNUSED", "TXT_QUALITY")
 
@@ -45,11 +47,6 @@ def portal_gap(scene: Scene, feature: str = "") -> str | None:
     return gaps.get(feature) if feature and not getattr(portal, feature) else None
 
 
-def _situation(scene: Scene, name: str, headline: str, says: str, **fields: object) -> Situation:
-    opening: dict[str, object] = {"strength": 3.0, "bucket": Bucket.SELF_SERVE_GAP}
-    return Situation(name=name, headline=short(headline), says=says, **(opening | fields))  # type: ignore[arg-type]
-
-
 def _charged_after_cancellation(scene: Scene) -> Iterator[Situation]:
     """Stripe itself shows that money was taken after the end: a failure of ours."""
     for name in scene.objects("charged_after_cancellation"):
@@ -58,7 +55,6 @@ def _charged_after_cancellation(scene: Scene) -> Iterator[Situation]:
         subscription = scene.subscription_behind(name)
         taken = charge.created if charge else invoice.created if invoice else None
         yield _situation(
-            scene,
             "charged_after_cancellation",
             "Charged after cancelling",
             f"Money was taken on {day(taken, scene.snapshot.taken_at)}, after the subscription was cancelled.",
@@ -86,7 +82,6 @@ def _ending(scene: Scene) -> Iterator[Situation]:
     end = day(subscription.cancel_at or subscription.current_period_end, scene.snapshot.taken_at)
     if scene.wants_to_stay:
         yield _situation(
-            scene,
             "wants_to_stay",
             "Wants to stay",
             f"The subscription is set to end on {end}; the customer wants to keep it.",
@@ -103,7 +98,6 @@ def _ending(scene: Scene) -> Iterator[Situation]:
     )
     others = [s for s in scene.live if not s.ending]
     yield _situation(
-        scene,
         "cancellation_scheduled",
         "Cancelled, runs out by itself",
         f"The subscription is cancelled and ends on {end}; nothing is charged after that.",
@@ -127,7 +121,6 @@ def _account_deleted(scene: Scene) -> Iterator[Situation]:
         return
     charge = scene.newest_paid(renewing[0].id)
     yield _situation(
-        scene,
         "account_deleted",
         "Account deleted, still billed",
         "The customer says the account was deleted; the subscription behind it still renews.",
@@ -174,7 +167,6 @@ def _cancel(scene: Scene) -> Iterator[Situation]:
         "cancel_wanted": "A cancellation is asked for and the subscription renews.",
     }[name]
     yield _situation(
-        scene,
         "cancel_which" if several else name,
         "Which one to cancel?" if several else "Cancelled, says the customer" if never else "Wants to cancel",
         says,
@@ -216,7 +208,6 @@ def _already_ended(scene: Scene) -> Iterator[Situation]:
         subscription = ended[0]
         end = day(subscription.ended_at or subscription.canceled_at, scene.snapshot.taken_at)
         yield _situation(
-            scene,
             "already_canceled",
             "Ended already",
             f"The subscription ended on {end}; nothing renews.",
@@ -234,7 +225,6 @@ def _open_after_end(scene: Scene) -> Iterator[Situation]:
     if names and not nonpayment:
         invoice = scene.invoices[names[0]]
         yield _situation(
-            scene,
             "open_invoice_after_end",
             "Old invoice can still be paid",
             "The subscription has ended, and an invoice from before can still be paid by mistake.",
@@ -251,7 +241,6 @@ def _open_after_end(scene: Scene) -> Iterator[Situation]:
 def _collection_paused(scene: Scene) -> Iterator[Situation]:
     for subscription in scene.named_subscriptions("collection_paused")[:1]:
         yield _situation(
-            scene,
             "collection_paused",
             "Billing is on pause",
             "The subscription is active, and collecting money for it is paused.",
@@ -279,7 +268,6 @@ def _documents(scene: Scene) -> Iterator[Situation]:
     told = not scene.evidence.wishes and not scene.speaks(*TEAM_WORDS, *_NOT_A_COPY)
     told = told and not scene.found("past_due", "unpaid_after_retries")  # the invoice spoken of is the unpaid one
     yield _situation(
-        scene,
         "tax_details_wanted" if tax else "invoice_wanted",
         "Tax details on invoices" if tax else "Wants an invoice",
         "Company or tax details are asked for on invoices." if tax else "A copy of an invoice or receipt is asked for.",
@@ -312,7 +300,6 @@ def _settings(scene: Scene) -> Iterator[Situation]:
         return
     if scene.wants(Wish.UPDATE_CARD) or scene.speaks("TXT_CARD_UPDATE"):
         yield _situation(
-            scene,
             "card_change_wanted",
             "Wants to change the card",
             "Another card should be used from now on.",
@@ -323,7 +310,6 @@ def _settings(scene: Scene) -> Iterator[Situation]:
         )
     if (scene.wants(Wish.CHANGE_PLAN) or scene.speaks("TXT_DOWNGRADE")) and len(scene.live) == 1:
         yield _situation(
-            scene,
             "plan_change_wanted",
             "Wants another plan",
             "Another plan is asked for; the customer can choose it alone.",
@@ -336,7 +322,6 @@ def _settings(scene: Scene) -> Iterator[Situation]:
         )
     if scene.speaks("TXT_PORTAL", "TXT_ACCOUNT_EMAIL"):
         yield _situation(
-            scene,
             "settings_wanted",
             "Looks for billing settings",
             "The customer looks for the billing settings.",

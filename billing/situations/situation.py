@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from billing.evidence import Bucket
+from billing.situations.wording import short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +38,13 @@ class Situation:
     overrules: tuple[Bucket, ...] = ()  # what the words seem to say instead, and this state explains
     person: str | None = None  # why a person has to decide, or None
     would_change: str | None = None
+
+
+def situations_of(bucket: Bucket, strength: float) -> Callable[..., Situation]:
+    """Builds lines of one family, `(name, headline, says, **fields)`; a field may say another bucket or strength."""
+
+    def build(name: str, headline: str, says: str, **fields: Any) -> Situation:
+        opening: dict[str, Any] = {"bucket": bucket, "strength": strength}
+        return Situation(name=name, headline=short(headline), says=says, **(opening | fields))
+
+    return build

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from billing.evidence import Bucket, Wish
 from billing.records import Charge, Dispute, Refund
 from billing.situations.scene import Scene
-from billing.situations.situation import Situation
-from billing.situations.wording import day, plain, short
+from billing.situations.situation import Situation, situations_of
+from billing.situations.wording import day, plain
+
+_situation = situations_of(Bucket.OTHER_BILLING, 4.5)
 
 _MONEY_BACK = ("TXT_REFUND_STATUS", "TXT_WANTS_REFUND", "TXT_DISPUTE", "TXT_OVER_REFUNDED")
 
@@ -20,11 +22,6 @@ def recognise(scene: Scene) -> Iterator[Situation]:
     yield from _connected(scene)
     yield from _no_access(scene)
     yield from _nothing_behind(scene)
-
-
-def _situation(name: str, headline: str, says: str, **fields: object) -> Situation:
-    opening: dict[str, object] = {"strength": 4.5, "bucket": Bucket.OTHER_BILLING}
-    return Situation(name=name, headline=short(headline), says=says, **(opening | fields))  # type: ignore[arg-type]
 
 
 def _money_back(scene: Scene) -> bool:

@@ -42,6 +42,12 @@ class StoredCard:
         """Its texts are gone and nobody has asked to read the ticket since."""
         return self.document is None and self.updated_at > self.requested_at
 
+    @property
+    def read_quickly(self) -> bool:
+        """By its words clearly not about billing, so that only whose it is was read: the state may say more."""
+        state = (self.document or {}).get("billing_state") or {}
+        return any(part.get("why") == "not_read" for part in state.get("missing", ()))
+
 
 def read(connection: sa.Connection, ticket_id: int) -> StoredCard | None:
     row = connection.execute(sa.select(card).where(card.c.ticket_id == ticket_id)).first()

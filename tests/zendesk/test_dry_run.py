@@ -29,7 +29,7 @@ from zendesk.agreement import agreement, report
 from zendesk.applying import Applying
 from zendesk.gaps import GapFiling
 
-DRY = "[refunds]\nhold_seconds = 0\n[people]\ndry_run = true\n"
+DRY = "[refunds]\nhold_seconds = 0\n[people]\ndry_run = true\n[stripe]\nreads_per_second = 500\n"
 REAL = "[refunds]\nhold_seconds = 0\n"
 
 
@@ -221,7 +221,7 @@ def test_what_was_sent_before_the_dry_run_is_looked_up_and_the_rest_never_goes_o
         assert found.state == "partly_done"
         refund = next(one for one in actions if one.kind == "refund_charge")
         assert (refund.state, refund.reason) == ("canceled", "dry_run")
-        assert (desk.stripe_writes(), desk.github.state()["issues"]) == (sent, [])
+        assert (desk.stripe_writes(), desk.github.writes()) == (sent, [])
 
 
 def test_a_lost_answer_from_before_is_found_or_left_to_a_person_and_never_sent_again(tmp_path: Path) -> None:
@@ -230,8 +230,7 @@ def test_a_lost_answer_from_before_is_found_or_left_to_a_person_and_never_sent_a
         with desk.product.engine.begin() as connection:
             for one in approvals.actions(connection, approval_id):
                 if one.kind == "refund_charge":
-                    values = {"state": "unknown", "sent_at": desk.clock()}
-                    approvals.change_action(connection, one.id, desk.clock(), **values)
+                    approvals.change_action(connection, one.id, desk.clock(), state="unknown", sent_at=desk.clock())
         before = desk.stripe_writes()
         with switched(desk, DRY):
             dry = Applying(desk.product.desk)

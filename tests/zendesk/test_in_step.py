@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from integrations.store import approvals
+from integrations.store.approvals import Action
 from integrations.store.tables import card as card_table
 from integrations.store.tables import installed
 from testkit.indoors import Indoors, indoors
@@ -144,6 +145,59 @@ def test_the_state_follows_the_approval_and_the_issue_gives_its_number(
     before = puts(desk)
     run(desk, turn, filed.id)
     assert puts(desk) == before
+
+
+def test_an_approval_costs_the_ticket_one_update_and_the_issue_one_more(
+    desk: Indoors, seeded: Duplicate, fields: dict[str, int]
+) -> None:
+    desk.card(seeded.ticket)
+    before = puts(desk)
+    approval_id = approve_and_run(desk, seeded)
+    assert puts(desk) - before == 1
+    tags, values = on_ticket(desk, seeded, fields)
+    assert values["state"] == "billing_state_done"
+    assert "billing_state_ready" not in tags
+    with desk.product.engine.connect() as connection:
+        filed = next(one for one in approvals.actions(connection, approval_id) if one.kind == "file_issue")
+    run(desk, in_step.after(desk.product.desk, GapFiling(desk.product.desk).turn, in_step.ticket_of_action), filed.id)
+    assert puts(desk) - before == 2
+
+
+def test_a_run_that_ends_otherwise_than_its_note_foretold_is_mended(
+    desk: Indoors, seeded: Duplicate, fields: dict[str, int]
+) -> None:
+    """The note goes before the reply, and Zendesk refuses the reply."""
+    desk.card(seeded.ticket)
+    card = desk.get(f"/api/tickets/{seeded.ticket}/card").get_json()
+    body = {
+        "plan_digest": card["plan"]["digest"], "steps": [step["id"] for step in card["plan"]["steps"]],
+        "follow_up": {"body": card["follow_up"]["body"], "deliver": "public_reply"}, "file_issue": False,
+    }  # fmt: skip
+    approval_id = str(desk.post(f"/api/tickets/{seeded.ticket}/approvals", body).get_json()["approval_id"])
+    applying = Applying(desk.product.desk)
+    while note_of(desk, approval_id).state != "done":
+        applying.turn(approval_id)
+    desk.zendesk.faults.add("status", method="PUT", path="/api/v2/tickets/", times=1, status=403)
+    run(desk, in_step.after(desk.product.desk, applying.turn, in_step.ticket_of_approval), approval_id)
+    assert on_ticket(desk, seeded, fields)[1]["state"] == "billing_state_failed"
+
+
+def test_a_field_that_zendesk_refuses_does_not_cost_the_note(
+    desk: Indoors, seeded: Duplicate, fields: dict[str, int]
+) -> None:
+    desk.card(seeded.ticket)
+    before = puts(desk)
+    card = desk.get(f"/api/tickets/{seeded.ticket}/card").get_json()
+    assert card["state"] == "ready"
+    desk.zendesk.faults.add("status", method="PUT", path="/api/v2/tickets/", times=1, status=422)
+    approval_id = approve_and_run(desk, seeded)
+    assert note_of(desk, approval_id).state == "done"
+    assert puts(desk) - before == 3  # refused, the bare note, and the fields anew
+
+
+def note_of(desk: Indoors, approval_id: str) -> Action:
+    with desk.product.engine.connect() as connection:
+        return next(one for one in approvals.actions(connection, approval_id) if one.kind == "write_internal_note")
 
 
 def test_a_closed_ticket_is_left_alone(desk: Indoors, seeded: Duplicate, fields: dict[str, int]) -> None:

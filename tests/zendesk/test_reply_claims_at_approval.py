@@ -127,6 +127,6 @@ def test_a_public_reply_that_turned_out_untrue_is_not_sent(desk, card):
                 approvals.change_action(connection, action.id, desk.clock(), was=["pending"], state=action.state)
     reply = next(action for action in actions if action.step_id == "reply")
     before = len(desk.zendesk.wire)
-    receipt = Writer(desk.product.desk).perform(approval, reply)
+    receipt = Writer(desk.product.desk).perform(approval, reply, "failed")
     assert (receipt.outcome, receipt.reason) == ("refused", "reply_claims")
     assert len(desk.zendesk.wire) == before

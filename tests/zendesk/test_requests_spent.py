@@ -73,3 +73,39 @@ def test_a_billing_ticket_costs_four_requests_at_zendesk_and_its_second_opening_
     for _ in range(2):
         assert desk.get(f"/api/tickets/{seeded.ticket}/card").status_code == 200
     assert desk.asked() == before
+
+
+def test_a_quick_look_becomes_a_whole_one_when_an_agent_opens_the_ticket_and_shows_what_the_words_hid(
+    desk: Indoors,
+) -> None:
+    rig: Any = desk
+    seeded = duplicate(rig, desk.world.price(desk.world.product("Pro"), 2900))
+    desk.world.dispute(seeded.charge)
+    ticket = desk.ticket(seeded.email, "Question about exports", EXPORT)
+    made, _, _ = spent(desk, ticket)
+    assert len(made) <= 2
+    path = f"/api/tickets/{ticket}/card"
+    opened = desk.get(path, html=True).text
+    assert 'data-stage="loading"' in opened
+    assert 'hx-trigger="every 1s"' in opened
+    assert [job for job in desk.jobs() if job.startswith(f"enrich:{ticket}:")] == [
+        f"enrich:{ticket}:1", f"enrich:{ticket}:2",
+    ]  # fmt: skip
+    desk.work()  # the worker; nobody clicks
+    card = desk.get(path).get_json()
+    assert [one["status"] for one in card["billing_state"]["disputes"]] == ["needs_response"]
+    assert card["billing_state"]["missing"] == []
+    shown = desk.get(path + "?view=review", html=True).text
+    assert 'data-stage="review"' in shown
+    assert "dispute" in shown.lower()
+    assert len([job for job in desk.jobs() if job.startswith(f"enrich:{ticket}:")]) == 2
+
+
+def test_when_the_whole_reading_fails_the_agent_is_told_and_not_left_waiting(desk: Indoors) -> None:
+    ticket = desk.ticket("ada@acme.example", "Question about exports", EXPORT)
+    spent(desk, ticket)
+    path = f"/api/tickets/{ticket}/card"
+    assert 'data-stage="loading"' in desk.get(path, html=True).text
+    desk.stripe.faults.add("status", method="GET", path="/v1/customers", times=None, status=503)
+    desk.work()
+    assert "Stripe did not answer" in desk.get(path, html=True).text
