@@ -27,6 +27,7 @@ from billing.policy import Policy, PolicyError, parse
 from billing.policy_examples import broken
 from github_issues.filing import Filing
 from integrations import correlation, jobs, metrics, slots, telemetry
+from integrations.checks.zendesk_access import TOKENS_END
 from integrations.errors import OutsideError
 from integrations.github_client import AccessToken, AppKey, GitHubClient
 from integrations.http import Door
@@ -447,6 +448,8 @@ def _settings(*required: str) -> Settings:
         require(settings, *required)
     except SettingsError as error:
         raise Stop(str(error), USAGE) from error
+    if settings.zendesk_api_token and not settings.zendesk_oauth_client_id:
+        click.echo(f"Warning: Zendesk ends API tokens on {TOKENS_END}. Move to an OAuth client.", err=True)
     return settings
 
 

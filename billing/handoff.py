@@ -11,7 +11,12 @@ from billing.evidence import Bucket
 from billing.gap import CATALOGUE
 from billing.identity import Level
 from billing.money import Money, totals
-from billing.plan import Plan, PlannedStep, Receipt, running_order
+from billing.plan import (
+    Plan,
+    PlannedStep,
+    Receipt,
+    running_order,
+)
 from billing.policy import Policy
 from billing.records import Charge, Dispute, Invoice, Subscription
 from billing.replies.layout import columns, wrapped

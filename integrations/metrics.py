@@ -52,7 +52,8 @@ FAMILIES = (
     ),
     Family(name="runs_total", kind="counter", says="Approvals that have ended, by how.", labels=("result",)),
     Family(
-        name="money_moved_minor", kind="counter", says="Minor units moved by confirmed steps.",
+        name="money_moved_minor", kind="gauge",  # a refund that fails later is taken off again
+        says="Minor units moved by confirmed steps.",
         labels=("currency", "kind"),
     ),
     Family(name="holds_stopped_total", kind="counter", says="Approvals that an agent stopped before all was sent."),

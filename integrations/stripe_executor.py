@@ -12,9 +12,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, assert_never
 
-from billing import plan
+from billing import steps
 from billing.money import Money
-from billing.plan import Receipt, Step
+from billing.plan import Receipt
+from billing.steps import Step
 from integrations.errors import OutsideError, Refused
 from integrations.http import CappedSession, Observer, capped_session
 from integrations.stripe_finding import find
@@ -73,7 +74,7 @@ class StripeExecutor:
         """The receipt of an earlier write of this very action; None when Stripe shows none. Raises OutsideError."""
         with self._wire.bounded():
             found = find(self._wire, step, action)
-        return done(step_id, found, refund=isinstance(step, plan.RefundCharge)) if found else None
+        return done(step_id, found, refund=isinstance(step, steps.RefundCharge)) if found else None
 
     def put_back(
         self, step: Step, before: Before, *, step_id: str, action: str, ticket: int | None, key: str, now: datetime
@@ -104,45 +105,45 @@ class StripeExecutor:
     def _write(self, step: Step, marks: dict[str, str], options: dict[str, Any], remember: Remember) -> Written:
         match step:
             case (
-                plan.SendPortalLogin() | plan.SendInvoiceLink() | plan.SendInvoiceCopy() | plan.SendCheckoutLink()
-                | plan.AskCustomer() | plan.HandOver() | plan.Explain() | plan.Wait() | plan.WriteInternalNote()
-                | plan.FileIssue()
+                steps.SendPortalLogin() | steps.SendInvoiceLink() | steps.SendInvoiceCopy() | steps.SendCheckoutLink()
+                | steps.AskCustomer() | steps.HandOver() | steps.Explain() | steps.Wait() | steps.WriteInternalNote()
+                | steps.FileIssue()
             ):  # fmt: skip
                 return step.object or "", None  # they live in the reply, the note and the issue
-            case plan.CreatePortalSession():
+            case steps.CreatePortalSession():
                 return self._portal_session(step, options)
             case (
-                plan.ScheduleCancellation() | plan.UndoCancellation() | plan.PauseCollection()
-                | plan.ResumeCollection() | plan.ChangeQuantity() | plan.ChangePlan()
+                steps.ScheduleCancellation() | steps.UndoCancellation() | steps.PauseCollection()
+                | steps.ResumeCollection() | steps.ChangeQuantity() | steps.ChangePlan()
             ):  # fmt: skip
                 return self._update_subscription(step, marks, options, remember)
-            case plan.CancelSubscription():
+            case steps.CancelSubscription():
                 return self._cancel(step)
-            case plan.ResumeSubscription():
+            case steps.ResumeSubscription():
                 return self._resume(step, options)
-            case plan.ReleaseSchedule():
+            case steps.ReleaseSchedule():
                 return self._release(step, options)
-            case plan.RefundCharge():
+            case steps.RefundCharge():
                 return self._refund(step, marks, options)
-            case plan.CreateCreditNote():
+            case steps.CreateCreditNote():
                 return self._credit_note(step, marks, options)
-            case plan.GrantBalanceCredit():
+            case steps.GrantBalanceCredit():
                 return self._balance(step.customer, -step.amount, marks, options)
-            case plan.ReverseBalanceCredit():
+            case steps.ReverseBalanceCredit():
                 return self._balance(step.customer, step.amount, marks, options)
             case (
-                plan.HoldInvoice() | plan.ResendInvoice() | plan.PayInvoice() | plan.MarkInvoicePaid()
-                | plan.VoidInvoice() | plan.MarkUncollectible()
+                steps.HoldInvoice() | steps.ResendInvoice() | steps.PayInvoice() | steps.MarkInvoicePaid()
+                | steps.VoidInvoice() | steps.MarkUncollectible()
             ):  # fmt: skip
                 return self._invoice(step, marks, options, remember)
-            case plan.CancelPaymentIntent():
+            case steps.CancelPaymentIntent():
                 return self._cancel_intent(step, options)
-            case plan.ExpireCheckoutSession():
+            case steps.ExpireCheckoutSession():
                 return self._expire(step, options)
             case _:
                 assert_never(step)
 
-    def _portal_session(self, step: plan.CreatePortalSession, options: dict[str, Any]) -> Written:
+    def _portal_session(self, step: steps.CreatePortalSession, options: dict[str, Any]) -> Written:
         params: dict[str, Any] = {"customer": step.customer, "after_expiration": {"type": "customer_login"}}
         if step.flow:
             flow: dict[str, Any] = {"type": step.flow}
@@ -162,14 +163,14 @@ class StripeExecutor:
         if getattr(current, "schedule", None):
             raise No("schedule_managed")
         stops = getattr(current, "cancel_at_period_end", None) is True
-        if isinstance(step, plan.ScheduleCancellation) and stops and not ours([current], marks[MARK]):
+        if isinstance(step, steps.ScheduleCancellation) and stops and not ours([current], marks[MARK]):
             raise No("already_scheduled")  # undoing ours would take back what somebody else decided
         _note(step, current, remember)
         params: dict[str, Any] = {"metadata": marks, **_subscription_change(step)}
         path = "/v1/subscriptions/{id}"
         return self._wire.one("POST", path, self._v1.subscriptions.update, step.subscription, params, options)
 
-    def _cancel(self, step: plan.CancelSubscription) -> Written:
+    def _cancel(self, step: steps.CancelSubscription) -> Written:
         # A DELETE knows no idempotency key: what counts is the state, so an ended subscription is a success.
         current = self._wire.subscription(step.subscription)
         if status_of(current) in ENDED:
@@ -184,19 +185,19 @@ class StripeExecutor:
                 raise error from None
             return written(current)
 
-    def _resume(self, step: plan.ResumeSubscription, options: dict[str, Any]) -> Written:
+    def _resume(self, step: steps.ResumeSubscription, options: dict[str, Any]) -> Written:
         params: dict[str, Any] = {
             "billing_cycle_anchor": {"type": "unchanged"}, "payment_behavior": "resume_on_payment_success",
         }  # fmt: skip
         path = "/v1/subscriptions/{id}/resume"
         return self._wire.one("POST", path, self._v1.subscriptions.resume, step.subscription, params, options)
 
-    def _release(self, step: plan.ReleaseSchedule, options: dict[str, Any]) -> Written:
+    def _release(self, step: steps.ReleaseSchedule, options: dict[str, Any]) -> Written:
         params = {"preserve_cancel_date": True}
         path = "/v1/subscription_schedules/{id}/release"
         return self._wire.one("POST", path, self._v1.subscription_schedules.release, step.schedule, params, options)
 
-    def _refund(self, step: plan.RefundCharge, marks: dict[str, str], options: dict[str, Any]) -> Written:
+    def _refund(self, step: steps.RefundCharge, marks: dict[str, str], options: dict[str, Any]) -> Written:
         charge = self._wire.charge(step.charge)
         _check_currency(charge, step.amount)
         params = {
@@ -211,7 +212,7 @@ class StripeExecutor:
                 raise No("amount_too_large") from None
             raise
 
-    def _credit_note(self, step: plan.CreateCreditNote, marks: dict[str, str], options: dict[str, Any]) -> Written:
+    def _credit_note(self, step: steps.CreateCreditNote, marks: dict[str, str], options: dict[str, Any]) -> Written:
         _check_currency(self._wire.invoice(step.invoice), step.amount)
         params: dict[str, Any] = {
             "invoice": step.invoice, "amount": step.amount.amount, "reason": step.reason, "metadata": marks,
@@ -232,28 +233,28 @@ class StripeExecutor:
         call: Callable[..., Any]
         params: dict[str, Any] = {}
         match step:
-            case plan.HoldInvoice():
+            case steps.HoldInvoice():
                 current = self._wire.invoice(step.invoice)
                 if status_of(current) not in {"draft", "open"}:
                     raise No("invoice_not_open")
                 _note(step, current, remember)
                 call, params, name = invoices.update, {"auto_advance": False, "metadata": marks}, ""
-            case plan.ResendInvoice():
+            case steps.ResendInvoice():
                 call, name = invoices.send_invoice, "/send"
-            case plan.PayInvoice():
+            case steps.PayInvoice():
                 self._check_due(step)
                 call, name = invoices.pay, "/pay"
                 if step.payment_method:
                     params = {"payment_method": step.payment_method}
-            case plan.MarkInvoicePaid():
+            case steps.MarkInvoicePaid():
                 call, params, name = invoices.pay, {"paid_out_of_band": True}, "/pay"
-            case plan.VoidInvoice():
+            case steps.VoidInvoice():
                 call, name = invoices.void_invoice, "/void"
             case _:
                 call, name = invoices.mark_uncollectible, "/mark_uncollectible"
         return self._wire.one("POST", "/v1/invoices/{id}" + name, call, step.invoice, params, options)
 
-    def _check_due(self, step: plan.PayInvoice) -> None:
+    def _check_due(self, step: steps.PayInvoice) -> None:
         invoice = self._wire.invoice(step.invoice)
         status = status_of(invoice)
         if status == "paid":
@@ -264,26 +265,26 @@ class StripeExecutor:
         if whole(invoice, "amount_remaining") != step.amount.amount:
             raise No("amount_changed")
 
-    def _cancel_intent(self, step: plan.CancelPaymentIntent, options: dict[str, Any]) -> Written:
+    def _cancel_intent(self, step: steps.CancelPaymentIntent, options: dict[str, Any]) -> Written:
         path, intent = "/v1/payment_intents/{id}/cancel", self._wire.intent(step.payment_intent)
         return self._wire.one("POST", path, self._v1.payment_intents.cancel, intent, {}, options)
 
-    def _expire(self, step: plan.ExpireCheckoutSession, options: dict[str, Any]) -> Written:
+    def _expire(self, step: steps.ExpireCheckoutSession, options: dict[str, Any]) -> Written:
         path = "/v1/checkout/sessions/{id}/expire"
         return self._wire.one("POST", path, self._v1.checkout.sessions.expire, step.checkout_session, {}, options)
 
 
 def _subscription_change(step: Any) -> dict[str, Any]:
     match step:
-        case plan.ScheduleCancellation():
+        case steps.ScheduleCancellation():
             return {"cancel_at_period_end": True}
-        case plan.UndoCancellation():
+        case steps.UndoCancellation():
             return {"cancel_at": ""} if step.clears == "cancel_at" else {"cancel_at_period_end": False}
-        case plan.PauseCollection():
+        case steps.PauseCollection():
             return {"pause_collection": {"behavior": step.behavior}}
-        case plan.ResumeCollection():
+        case steps.ResumeCollection():
             return {"pause_collection": ""}
-        case plan.ChangeQuantity():
+        case steps.ChangeQuantity():
             items = [{"id": step.item, "quantity": step.quantity}]
             return {"items": items, "proration_behavior": step.proration_behavior}
         case _:
@@ -298,7 +299,7 @@ def _marks(action: str, ticket: int | None) -> dict[str, str]:
 def _told(step_id: str, step: Step, write: Callable[[], Written]) -> Receipt:
     """What became of a write: done, refused or unknown."""
     try:
-        return done(step_id, write(), refund=isinstance(step, plan.RefundCharge))
+        return done(step_id, write(), refund=isinstance(step, steps.RefundCharge))
     except No as no:
         return receipt(step_id, "refused", reason=str(no))
     except OutsideError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 
-from billing import plan
-from billing.plan import Step
+from billing import steps
+from billing.steps import Step
 from integrations.stripe_wire import ENDED, No, StripeWire, Written, ours, when
 
 _INVOICE_AFTER: Mapping[str, str] = {
@@ -18,21 +18,21 @@ def find(wire: StripeWire, step: Step, action: str) -> Written | None:
     """What the action made or changed; None when Stripe shows nothing of it. Raises OutsideError."""
     v1 = wire.v1
     match step:
-        case plan.RefundCharge():
+        case steps.RefundCharge():
             return ours(wire.list("/v1/refunds", v1.refunds.list, {"charge": step.charge, "limit": 100}), action)
-        case plan.CreateCreditNote():
+        case steps.CreateCreditNote():
             params = {"invoice": step.invoice, "limit": 100}
             return ours(wire.list("/v1/credit_notes", v1.credit_notes.list, params), action)
-        case plan.GrantBalanceCredit() | plan.ReverseBalanceCredit():
+        case steps.GrantBalanceCredit() | steps.ReverseBalanceCredit():
             path = "/v1/customers/{id}/balance_transactions"
             entries = v1.customers.balance_transactions.list
             return ours(wire.list(path, entries, step.customer, {"limit": 100}), action)
         case (
-            plan.ScheduleCancellation() | plan.UndoCancellation() | plan.PauseCollection()
-            | plan.ResumeCollection() | plan.ChangeQuantity() | plan.ChangePlan()
+            steps.ScheduleCancellation() | steps.UndoCancellation() | steps.PauseCollection()
+            | steps.ResumeCollection() | steps.ChangeQuantity() | steps.ChangePlan()
         ):  # fmt: skip
             return ours([wire.subscription(step.subscription)], action)
-        case plan.HoldInvoice():
+        case steps.HoldInvoice():
             return ours([wire.invoice(step.invoice)], action)
         case _:
             return _by_state(wire, step)
@@ -42,21 +42,21 @@ def _by_state(wire: StripeWire, step: Step) -> Written | None:
     """For objects that take no metadata: done when the object is where this step takes it."""
     v1 = wire.v1
     match step:
-        case plan.CancelSubscription():
+        case steps.CancelSubscription():
             return when(wire.subscription(step.subscription), ENDED)
-        case plan.ResumeSubscription():
+        case steps.ResumeSubscription():
             return when(wire.subscription(step.subscription), {"active", "trialing"})
-        case plan.PayInvoice() | plan.MarkInvoicePaid() | plan.VoidInvoice() | plan.MarkUncollectible():
+        case steps.PayInvoice() | steps.MarkInvoicePaid() | steps.VoidInvoice() | steps.MarkUncollectible():
             return when(wire.invoice(step.invoice), {_INVOICE_AFTER[step.kind]})
-        case plan.CancelPaymentIntent():
+        case steps.CancelPaymentIntent():
             with contextlib.suppress(No):
                 path, intent = "/v1/payment_intents/{id}", wire.intent(step.payment_intent)
                 return when(wire.call("GET", path, v1.payment_intents.retrieve, intent), {"canceled"})
             return None
-        case plan.ExpireCheckoutSession():
+        case steps.ExpireCheckoutSession():
             path = "/v1/checkout/sessions/{id}"
             return when(wire.call("GET", path, v1.checkout.sessions.retrieve, step.checkout_session), {"expired"})
-        case plan.ReleaseSchedule():
+        case steps.ReleaseSchedule():
             path = "/v1/subscription_schedules/{id}"
             return when(wire.call("GET", path, v1.subscription_schedules.retrieve, step.schedule), {"released"})
         case _:

@@ -6,7 +6,14 @@ import time
 from typing import Any
 from urllib.parse import quote
 
-from billing.plan import Plan, SendCheckoutLink, SendInvoiceCopy, SendInvoiceLink, SendPortalLogin, Step
+from billing.plan import Plan
+from billing.steps import (
+    SendCheckoutLink,
+    SendInvoiceCopy,
+    SendInvoiceLink,
+    SendPortalLogin,
+    Step,
+)
 from integrations import stripe_schemas as schemas
 from integrations.errors import OutsideError
 from integrations.stripe_fields import dig

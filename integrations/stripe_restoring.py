@@ -10,28 +10,32 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from billing import plan
-from billing.plan import Step
+from billing import steps
+from billing.steps import Step
 from integrations.stripe_wire import ENDED, No, StripeWire, Written, ours, status_of, written
 
 Before = Mapping[str, Any]
 UNDOABLE = (
-    plan.ScheduleCancellation | plan.UndoCancellation | plan.PauseCollection | plan.ResumeCollection | plan.HoldInvoice
+    steps.ScheduleCancellation
+    | steps.UndoCancellation
+    | steps.PauseCollection
+    | steps.ResumeCollection
+    | steps.HoldInvoice
 )
 
 
 def before_of(step: Step, current: Any) -> Before | None:
     """The fields that the step is about to change, as they are; None for a step that cannot be taken back."""
     match step:
-        case plan.ScheduleCancellation() | plan.UndoCancellation():
+        case steps.ScheduleCancellation() | steps.UndoCancellation():
             ends = getattr(current, "cancel_at", None)
             stops = getattr(current, "cancel_at_period_end", None) is True
             return {"cancel_at_period_end": stops, "cancel_at": ends if isinstance(ends, int) else None}
-        case plan.PauseCollection() | plan.ResumeCollection():
+        case steps.PauseCollection() | steps.ResumeCollection():
             pause = getattr(current, "pause_collection", None)
             kept = {name: getattr(pause, name, None) for name in ("behavior", "resumes_at")}
             return {"pause_collection": kept if pause is not None else None}
-        case plan.HoldInvoice():
+        case steps.HoldInvoice():
             return {"auto_advance": getattr(current, "auto_advance", None) is True}
         case _:
             return None
@@ -49,7 +53,7 @@ def put_back(
     if not _as_left(step, current):
         raise No("changed_since")
     params = {"metadata": marks, **_params(step, before, now)}
-    if isinstance(step, plan.HoldInvoice):
+    if isinstance(step, steps.HoldInvoice):
         return wire.one("POST", "/v1/invoices/{id}", wire.v1.invoices.update, step.invoice, params, options)
     return wire.one("POST", "/v1/subscriptions/{id}", wire.v1.subscriptions.update, step.subscription, params, options)
 
@@ -60,12 +64,12 @@ def find_put_back(wire: StripeWire, step: Step, action: str) -> Written | None:
 
 
 def _read(wire: StripeWire, step: UNDOABLE) -> Any:
-    return wire.invoice(step.invoice) if isinstance(step, plan.HoldInvoice) else wire.subscription(step.subscription)
+    return wire.invoice(step.invoice) if isinstance(step, steps.HoldInvoice) else wire.subscription(step.subscription)
 
 
 def _current(wire: StripeWire, step: UNDOABLE) -> Any:
     current = _read(wire, step)
-    if isinstance(step, plan.HoldInvoice):
+    if isinstance(step, steps.HoldInvoice):
         if status_of(current) not in {"draft", "open"}:
             raise No("invoice_not_open")
     elif status_of(current) in ENDED:
@@ -79,22 +83,22 @@ def _as_left(step: UNDOABLE, current: Any) -> bool:
     """Whether the object still stands as the step left it."""
     now = before_of(step, current) or {}
     match step:
-        case plan.ScheduleCancellation():
+        case steps.ScheduleCancellation():
             return now["cancel_at_period_end"] is True
-        case plan.UndoCancellation():
+        case steps.UndoCancellation():
             return now == {"cancel_at_period_end": False, "cancel_at": None}
-        case plan.PauseCollection():
+        case steps.PauseCollection():
             return (now["pause_collection"] or {}).get("behavior") == step.behavior
-        case plan.ResumeCollection():
+        case steps.ResumeCollection():
             return now["pause_collection"] is None
-        case plan.HoldInvoice():
+        case steps.HoldInvoice():
             return now["auto_advance"] is False
 
 
 def _params(step: UNDOABLE, before: Before, now: datetime) -> dict[str, Any]:
-    if isinstance(step, plan.HoldInvoice):
+    if isinstance(step, steps.HoldInvoice):
         return {"auto_advance": before["auto_advance"]}
-    if isinstance(step, plan.PauseCollection | plan.ResumeCollection):
+    if isinstance(step, steps.PauseCollection | steps.ResumeCollection):
         pause = before["pause_collection"]
         if pause is None:
             return {"pause_collection": ""}

@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long tests open the workers' shares: xdist cuts the list into equal pieces, and the idle take from the end."""
+    """The long tests open the workers' shares: xdist cuts the list into equal pieces, the idle take from the end."""
     long = [item for item in items if item.get_closest_marker("long")]
     others = [item for item in items if not item.get_closest_marker("long")]
     for number, item in enumerate(long):

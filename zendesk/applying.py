@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from billing.guard import Cleared
 from billing.money import Money, totals
-from billing.plan import KINDS, Receipt, decode
+from billing.plan import Receipt
+from billing.steps import KINDS, decode
 from integrations.errors import OutsideError
 from integrations.jobs import Job
 from integrations.store import approvals, audit, cards

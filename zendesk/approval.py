@@ -19,9 +19,15 @@ from sqlalchemy.exc import IntegrityError
 
 from billing.guard import Cleared, Refused
 from billing.money import Money, parse_decimal, totals
-from billing.plan import Plan, PlannedStep, Receipt, encode, running_order
+from billing.plan import (
+    Plan,
+    PlannedStep,
+    Receipt,
+    running_order,
+)
 from billing.policy import Refunds, limit
 from billing.reply import same_words, untrue
+from billing.steps import encode
 from integrations.errors import OutsideError
 from integrations.jobs import Job
 from integrations.store import approvals, audit, cards

@@ -14,7 +14,7 @@ import click
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 from sqlalchemy.exc import DBAPIError
 
-from billing import plan
+from billing import steps
 from billing.decision import Decision, decide
 from billing.evidence import Bucket, Requester, TicketText, Verification
 from billing.money import Money, totals
@@ -197,9 +197,9 @@ def proposed(decision: Decision) -> Refunds:
     refunds = []
     for planned in decision.plan.steps:
         match planned.step:
-            case plan.RefundCharge(charge=charge, amount=amount):
+            case steps.RefundCharge(charge=charge, amount=amount):
                 refunds.append((charge, amount))
-            case plan.CreateCreditNote(invoice=invoice, amount=amount, settle="refund"):
+            case steps.CreateCreditNote(invoice=invoice, amount=amount, settle="refund"):
                 paid_by = [one.id for one in decision.snapshot.charges if one.invoice == invoice and one.captured]
                 refunds.append((paid_by[0] if paid_by else invoice, amount))
             case _:

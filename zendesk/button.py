@@ -10,7 +10,7 @@ from itertools import combinations
 from markupsafe import Markup
 
 from billing.money import Money
-from billing.plan import KINDS
+from billing.steps import KINDS
 from zendesk.sections import CHARGES, GIVES_BACK, Card, PlanStep, Row, currency_of, moved_by, part, plan_steps, rows
 from zendesk.wording import Wording
 

@@ -13,11 +13,18 @@ from billing.gap import CATALOGUE
 from billing.handoff import handoff
 from billing.identity import Identity
 from billing.money import Money, totals
-from billing.plan import AskCustomer, Explain, HandOver, Plan, PlannedStep, Step, Wait
+from billing.plan import Plan, PlannedStep
 from billing.policy import Policy, limit
 from billing.records import Charge, Customer, Invoice, Subscription
 from billing.reply import draft
 from billing.snapshot import BillingSnapshot
+from billing.steps import (
+    AskCustomer,
+    Explain,
+    HandOver,
+    Step,
+    Wait,
+)
 from integrations.correlation import reference
 
 STRIPE_DASHBOARD = "https://dashboard.stripe.com"
@@ -106,7 +113,7 @@ def _customer(decision: Decision) -> dict[str, Any]:
 
 
 def _may_show(identity: Identity) -> bool:
-    """Nothing leaves of the account that only the text led to; what an agent looked up by hand is the agent's to see."""
+    """Nothing leaves of the account that only the text led to; what an agent looked up by hand may be seen."""
     return bool(identity.candidates)
 
 

@@ -31,13 +31,17 @@ MOST_TEXT = 64 * 1024
 
 
 class Stop(click.ClickException):
-    """One line on stderr and an exit code."""
+    """One line on stderr and an exit code; a command that was asked for JSON says it on stdout too."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+        context = click.get_current_context(silent=True)
+        self._as_json = context is not None and bool(context.params.get("as_json"))
 
     def show(self, file: Any = None) -> None:
+        if self._as_json:
+            click.echo(json.dumps({"error": {"message": self.message, "exit_code": self.code}}))
         click.echo(f"Error: {self.message}", err=True)
         sys.exit(self.code)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from billing.plan import FileIssue, Receipt, decode
+from billing.plan import Receipt
+from billing.steps import FileIssue, decode
 from github_issues.filing import Filed, Filing
 from github_issues.pace import NotYet
 from integrations.errors import OutsideError, RateLimited, Refused

@@ -9,9 +9,10 @@ from typing import Any
 
 from billing.decision import Decision
 from billing.money import Money
-from billing.plan import KINDS, Receipt
+from billing.plan import Receipt
 from billing.replies import LINKS
 from billing.reply import fill_links, final, same_words, untrue
+from billing.steps import KINDS
 from integrations.errors import OutsideError, Refused
 from integrations.store import approvals, cards
 from integrations.store.approvals import Action, Approval
@@ -66,8 +67,9 @@ class Writer:
                 raise
             # A field that somebody deleted does not cost the note.
             return self._update(approval, action, note_html=html, add_tags=tags)
-        with self._desk.engine.begin() as connection:
-            cards.change(connection, approval.ticket_id, self._desk.now(), version=None, written=standing)
+        if not written.repeated:  # else the note stands from an earlier attempt, perhaps without the fields
+            with self._desk.engine.begin() as connection:
+                cards.change(connection, approval.ticket_id, self._desk.now(), version=None, written=standing)
         return written
 
     def _update(self, approval: Approval, action: Action, **change: Any) -> TicketUpdate:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from billing.plan import KINDS, Receipt
+from billing.plan import Receipt
+from billing.steps import KINDS
 from integrations.jobs import Job
 from integrations.store import approvals, audit
 from integrations.store.approvals import Action, Approval

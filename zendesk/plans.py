@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from billing.plan import Blocked, Fact, Impact, Plan, PlannedStep, decode, encode
+from billing.plan import (
+    Blocked,
+    Fact,
+    Impact,
+    Plan,
+    PlannedStep,
+)
+from billing.steps import decode, encode
 from integrations.store.cards import StoredCard
 
 

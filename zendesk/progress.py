@@ -127,6 +127,8 @@ def moved(approval: Mapping[str, Any], say: Wording) -> str:
 
 def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval: str) -> Step:
     mode = MODES.get(str((state or {}).get("state") or ("skipped" if state is None else "unknown")), "unknown")
+    if (state or {}).get("reason") == _DRY_RUN:
+        mode = "would"
     if approval == "waiting_second" and state is None:
         mode = "wait"
     receipt = part(state or {}, "receipt")
@@ -136,7 +138,8 @@ def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval
         "hold": step.detail,
         "unknown": say("run.unknown"),
         "wait": say("run.not_run") if approval in _OVER else "",
-        "skip": _skipped(state, say),
+        "skip": say("run.skipped") if state is None or state.get("state") == "skipped" else say("run.canceled"),
+        "would": say("run.dry_run"),
         "undone": say("run.undone"),
         "done": receipt.get("says") or "",
         "fail": _sentence(_why(state or {}, say)) if (state or {}).get("says") else "",
@@ -153,12 +156,6 @@ def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval
         receipt=shown,
         chips=chips,
     )
-
-
-def _skipped(state: Row | None, say: Wording) -> Markup:
-    if state is not None and state.get("reason") == _DRY_RUN:
-        return say("run.dry_run")
-    return say("run.skipped") if state is None or state.get("state") == "skipped" else say("run.canceled")
 
 
 def _why(state: Row, say: Wording) -> Markup | str:

@@ -17,7 +17,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from billing.money import Money
-from billing.plan import Impact, Plan, Receipt, RefundCharge, encode
+from billing.plan import Impact, Plan, Receipt
+from billing.steps import RefundCharge, encode
 from integrations.errors import Forbidden, OutsideError, Refused
 from integrations.store import approvals, audit, marks
 from integrations.store.approvals import Action

@@ -12,8 +12,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from billing.plan import KINDS
 from billing.replies.rendering import render
+from billing.steps import KINDS
 from zendesk.wording import LANGUAGES, Wording
 
 Card = dict[str, Any]

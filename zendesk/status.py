@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from billing.plan import KINDS
+from billing.steps import KINDS
 from integrations.store import approvals, cards
 from integrations.store.approvals import Action, Approval
 from zendesk import gap_news
@@ -79,12 +79,14 @@ def card_document(desk: Desk, stored: cards.StoredCard) -> dict[str, Any]:
         if approval is not None and _current(desk, approval, stored):
             document["approval"] = approval_document(desk, approval, actions, document)
             document["plan"] = {**document["plan"], "steps": _frozen_steps(approval, stored.document or {})}
+            if approval.state != "stopped":
+                document["plan"]["digest"] = approval.digest  # steps and digest are of one plan
     return document
 
 
 def _current(desk: Desk, approval: Approval, stored: cards.StoredCard) -> bool:
-    """A stopped approval leaves the way free for the next plan; any other one is what the card shows."""
-    if approval.state != "stopped":
+    """What stopped before its end leaves the way free for the next plan; any other approval is what the card shows."""
+    if approval.state not in {"stopped", "partly_done"}:
         return True
     anew = stored.as_of is not None and approval.finished_at is not None and stored.as_of > approval.finished_at
     over = approval.reason == approvals.DRY_RUN and not desk.policy.dry_run

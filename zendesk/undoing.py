@@ -13,7 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from billing.plan import Receipt, decode
+from billing.plan import Receipt
+from billing.steps import decode
 from integrations.errors import OutsideError
 from integrations.jobs import Job
 from integrations.store import approvals, audit

@@ -10,11 +10,18 @@ from billing.contract import shape
 from billing.families import monthly_amount
 from billing.identity import Level
 from billing.money import Money, totals
-from billing.plan import Blocked, Fact, Impact, Plan, PlannedStep, RefundCharge, Step
+from billing.plan import (
+    Blocked,
+    Fact,
+    Impact,
+    Plan,
+    PlannedStep,
+)
 from billing.proposals.facts import facts
 from billing.records import Subscription
 from billing.situations.scene import Scene
 from billing.situations.situation import Situation
+from billing.steps import RefundCharge, Step
 
 VERIFIED_FIRST = "requester_verified"
 # safest and reversible first, what cannot be taken back last; a schedule is let go right before its subscription.

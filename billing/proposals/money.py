@@ -8,10 +8,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from billing.money import Money
-from billing.plan import CreateCreditNote, PayInvoice, RefundCharge, ReverseBalanceCredit, Step
 from billing.proposals.draft import Draft, Words
 from billing.records import Charge, Invoice
 from billing.situations.wording import day
+from billing.steps import (
+    CreateCreditNote,
+    PayInvoice,
+    RefundCharge,
+    ReverseBalanceCredit,
+    Step,
+)
 
 _FINAL_DISPUTES = frozenset({"needs_response", "under_review", "lost", "prevented"})
 _INQUIRY = frozenset({"warning_needs_response", "warning_under_review"})

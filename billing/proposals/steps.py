@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from billing.plan import (
+from billing.proposals.draft import Draft, Words
+from billing.proposals.facts import portal_facts
+from billing.records import Invoice, Subscription
+from billing.situations.wording import day, plain
+from billing.steps import (
     AskCustomer,
     CreatePortalSession,
     Explain,
@@ -24,10 +28,6 @@ from billing.plan import (
     Wait,
     WriteInternalNote,
 )
-from billing.proposals.draft import Draft, Words
-from billing.proposals.facts import portal_facts
-from billing.records import Invoice, Subscription
-from billing.situations.wording import day, plain
 
 _FLOWS = {
     "payment_method_update": "update_payment_method",

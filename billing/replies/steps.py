@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from billing.money import Money
-from billing.plan import (
+from billing.plan import Plan, PlannedStep
+from billing.records import Charge, Invoice
+from billing.replies import ALIASES
+from billing.replies.own import Own
+from billing.replies.values import Values, card_value, clean, day_value, money_value
+from billing.steps import (
     AskCustomer,
     CancelPaymentIntent,
     CancelSubscription,
@@ -12,8 +17,6 @@ from billing.plan import (
     CreatePortalSession,
     Explain,
     HandOver,
-    Plan,
-    PlannedStep,
     RefundCharge,
     ScheduleCancellation,
     SendInvoiceCopy,
@@ -21,10 +24,6 @@ from billing.plan import (
     Step,
     Wait,
 )
-from billing.records import Charge, Invoice
-from billing.replies import ALIASES
-from billing.replies.own import Own
-from billing.replies.values import Values, card_value, clean, day_value, money_value
 
 SILENT = "silent"  # notes and issues: nothing of them reaches the customer
 ACTION = "action"

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from billing.contract import WRITES, shape
-from billing.plan import KINDS
 from billing.policy import Policy, Products
 from billing.records import PendingItem, Schedule
+from billing.steps import KINDS
 from tests.billing.builders import (
     METERED,
     NOW,

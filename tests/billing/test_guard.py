@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from billing.guard import Cleared, Refused, Stale, recheck
-from billing.plan import Fact, Plan, PlannedStep, ScheduleCancellation, WriteInternalNote
+from billing.plan import Fact, Plan, PlannedStep
+from billing.steps import ScheduleCancellation, WriteInternalNote
 from tests.billing.builders import NOW, at, dispute, duplicate, refund, ticket
 from tests.billing.judging import judge
 from tests.billing.test_situation_duplicates import TWICE, _paid_twice

@@ -11,14 +11,17 @@ import pytest
 
 from billing.money import Money
 from billing.plan import (
-    KINDS,
-    CreatePortalSession,
-    Explain,
     Fact,
-    FileIssue,
     Impact,
     Plan,
     PlannedStep,
+    running_order,
+)
+from billing.steps import (
+    KINDS,
+    CreatePortalSession,
+    Explain,
+    FileIssue,
     RefundCharge,
     ScheduleCancellation,
     Step,
@@ -26,7 +29,6 @@ from billing.plan import (
     WriteInternalNote,
     decode,
     encode,
-    running_order,
 )
 from tests.billing.builders import NOW
 

@@ -100,7 +100,9 @@ def test_a_mistake_that_was_made_good_already_is_not_made_good_again(planted, ho
 @QUICK
 @given(tickets(), worlds())
 def test_somebody_who_did_not_ask_to_leave_keeps_a_subscription(evidence, world):
+    """Who disputes a payment at the bank has left: the renewal is stopped without another word (situation 43)."""
     assume(not LEAVING & {signal.code for signal in evidence.signals} and "cancel" not in evidence.wishes)
+    assume(not world.disputes)
     found = judge(evidence, world, FAMILY)
     ends = {"schedule_cancellation", "cancel_subscription"}
     stopped = {planned.step.object for planned in found.plan.steps if planned.step.kind in ends}

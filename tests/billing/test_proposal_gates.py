@@ -257,3 +257,10 @@ def test_an_agents_word_on_an_undecided_ticket_gives_a_plan_without_money():
         found = judge(vague, ordinary(), correction=bucket)
         assert writes(found) == []
         assert found.diagnosis.bucket is bucket
+
+
+@pytest.mark.parametrize("status", ["lost", "prevented"])
+def test_what_the_bank_has_already_given_back_is_not_refunded_again(status):
+    found = judge(TWICE, replace(duplicate(), disputes=(dispute(charge="ch_B_1112", status=status),)))
+    assert ("refund_charge", "ch_B_1112", "disputed") in blocked(found)
+    assert "refund_charge" not in kinds(found)

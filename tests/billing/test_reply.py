@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from billing.amounts import amount, day, locale_for
 from billing.evidence import Bucket
 from billing.money import Money
-from billing.plan import (
+from billing.plan import Plan, PlannedStep, Receipt
+from billing.policy import Policy
+from billing.proposals.table import TABLE
+from billing.replies import FIELD, phrases
+from billing.replies import LINKS as LINK_NAMES
+from billing.replies.claims import claims_in, sentences
+from billing.replies.facts import first_name, offered, reply_facts
+from billing.replies.rendering import render
+from billing.replies.values import clean
+from billing.reply import check, draft, fill_links, final
+from billing.steps import (
     CancelPaymentIntent,
     CancelSubscription,
     ChangePlan,
@@ -25,19 +35,7 @@ from billing.plan import (
     MarkInvoicePaid,
     MarkUncollectible,
     PauseCollection,
-    Plan,
-    PlannedStep,
-    Receipt,
 )
-from billing.policy import Policy
-from billing.proposals.table import TABLE
-from billing.replies import FIELD, phrases
-from billing.replies import LINKS as LINK_NAMES
-from billing.replies.claims import claims_in, sentences
-from billing.replies.facts import first_name, offered, reply_facts
-from billing.replies.rendering import render
-from billing.replies.values import clean
-from billing.reply import check, draft, fill_links, final
 from tests.billing.builders import (
     MAYA,
     NOW,

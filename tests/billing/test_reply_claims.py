@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.money import Money
-from billing.plan import Plan, PlannedStep, Receipt, RefundCharge
+from billing.plan import Plan, PlannedStep, Receipt
 from billing.replies.claims import claims_in, sentences
 from billing.reply import check, draft
+from billing.steps import RefundCharge
 from tests.billing.builders import customer, paid_period, price, snapshot, subscription
 from tests.billing.judging import judge
 from tests.billing.replying import LINKS, POLICY, TWICE, WRITTEN, decisions, receipt

@@ -198,7 +198,8 @@ def test_a_missing_permission_is_named(wire: responses.RequestsMock, client: Git
 def test_a_repository_or_issue_that_is_gone_has_its_own_error(
     wire: responses.RequestsMock, client: GitHubClient, status: int, kind: type[Exception]
 ) -> None:
-    wire.get(f"{ISSUES}/1", status=status, headers={"Location": "https://elsewhere.example/repos/a/b/issues/1"}, json={})
+    elsewhere = {"Location": "https://elsewhere.example/repos/a/b/issues/1"}
+    wire.get(f"{ISSUES}/1", status=status, headers=elsewhere, json={})
     with pytest.raises(kind) as caught:
         client.issue(1)
     assert type(caught.value) is kind

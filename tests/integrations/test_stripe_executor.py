@@ -12,9 +12,10 @@ from urllib.parse import parse_qsl
 import pytest
 import responses
 
-from billing import plan
+from billing import steps
 from billing.money import Money
-from billing.plan import Receipt, Step
+from billing.plan import Receipt
+from billing.steps import Step
 from integrations.errors import OutsideError
 from integrations.http import CappedSession
 from integrations.stripe_executor import StripeExecutor
@@ -79,69 +80,69 @@ def look(twin: Twin, step: Step) -> Receipt | None:
     return executor(twin).look(step, step_id="s1", action="act_7")
 
 
-REFUND = plan.RefundCharge(charge="ch_one", amount=usd(900), reason="duplicate")
-PAY = plan.PayInvoice(invoice="in_open", amount=usd(2900))
+REFUND = steps.RefundCharge(charge="ch_one", amount=usd(900), reason="duplicate")
+PAY = steps.PayInvoice(invoice="in_open", amount=usd(2900))
 MARKS = {"metadata[billing_desk_action]": "act_7", "metadata[zendesk_ticket]": "42"}
 # step, method and path, parameters on the wire, and what the twin says changed
 WRITES: list[tuple[Step, str, dict[str, str], str]] = [
-    (plan.ScheduleCancellation(subscription="sub_live"), "POST /v1/subscriptions/sub_live",
+    (steps.ScheduleCancellation(subscription="sub_live"), "POST /v1/subscriptions/sub_live",
      {"cancel_at_period_end": "true", **MARKS}, "cancel at period end"),
-    (plan.UndoCancellation(subscription="sub_ending"), "POST /v1/subscriptions/sub_ending",
+    (steps.UndoCancellation(subscription="sub_ending"), "POST /v1/subscriptions/sub_ending",
      {"cancel_at_period_end": "false", **MARKS}, "no longer cancels"),
-    (plan.PauseCollection(subscription="sub_live"), "POST /v1/subscriptions/sub_live",
+    (steps.PauseCollection(subscription="sub_live"), "POST /v1/subscriptions/sub_live",
      {"pause_collection[behavior]": "keep_as_draft", **MARKS}, "collection paused (keep_as_draft)"),
-    (plan.ResumeCollection(subscription="sub_held"), "POST /v1/subscriptions/sub_held",
+    (steps.ResumeCollection(subscription="sub_held"), "POST /v1/subscriptions/sub_held",
      {"pause_collection": "", **MARKS}, "collection resumed"),
-    (plan.ChangeQuantity(subscription="sub_live", item="si_sub_live", quantity=3), "POST /v1/subscriptions/sub_live",
+    (steps.ChangeQuantity(subscription="sub_live", item="si_sub_live", quantity=3), "POST /v1/subscriptions/sub_live",
      {"items[0][id]": "si_sub_live", "items[0][quantity]": "3", "proration_behavior": "none", **MARKS},
      "quantity 1 -> 3"),
-    (plan.CancelSubscription(subscription="sub_live"), "DELETE /v1/subscriptions/sub_live",
+    (steps.CancelSubscription(subscription="sub_live"), "DELETE /v1/subscriptions/sub_live",
      {"invoice_now": "false", "prorate": "false"}, "canceled subscription sub_live"),
-    (plan.ResumeSubscription(subscription="sub_paused"), "POST /v1/subscriptions/sub_paused/resume",
+    (steps.ResumeSubscription(subscription="sub_paused"), "POST /v1/subscriptions/sub_paused/resume",
      {"billing_cycle_anchor[type]": "unchanged", "payment_behavior": "resume_on_payment_success"},
      "resumed subscription sub_paused: active"),
-    (plan.ReleaseSchedule(schedule="sub_sched_one"), "POST /v1/subscription_schedules/sub_sched_one/release",
+    (steps.ReleaseSchedule(schedule="sub_sched_one"), "POST /v1/subscription_schedules/sub_sched_one/release",
      {"preserve_cancel_date": "true"}, "released schedule"),
     (REFUND, "POST /v1/refunds", {"charge": "ch_one", "amount": "900", "reason": "duplicate", **MARKS},
      "refund 9.00 usd on ch_one"),
-    (plan.CreateCreditNote(invoice="in_paid", amount=usd(400), settle="refund"), "POST /v1/credit_notes",
+    (steps.CreateCreditNote(invoice="in_paid", amount=usd(400), settle="refund"), "POST /v1/credit_notes",
      {"invoice": "in_paid", "amount": "400", "refund_amount": "400", "reason": "order_change", "email_type": "none",
       **MARKS}, "credit note 4.00 usd on in_paid"),
-    (plan.CreateCreditNote(invoice="in_paid", amount=usd(400), settle="credit"), "POST /v1/credit_notes",
+    (steps.CreateCreditNote(invoice="in_paid", amount=usd(400), settle="credit"), "POST /v1/credit_notes",
      {"invoice": "in_paid", "amount": "400", "credit_amount": "400", "reason": "order_change", "email_type": "none",
       **MARKS}, "credit note 4.00 usd on in_paid"),
-    (plan.CreateCreditNote(invoice="in_open", amount=usd(400), settle="open"), "POST /v1/credit_notes",
+    (steps.CreateCreditNote(invoice="in_open", amount=usd(400), settle="open"), "POST /v1/credit_notes",
      {"invoice": "in_open", "amount": "400", "reason": "order_change", "email_type": "none", **MARKS},
      "credit note 4.00 usd on in_open"),
-    (plan.GrantBalanceCredit(customer="cus_ann", amount=usd(500)), "POST /v1/customers/cus_ann/balance_transactions",
+    (steps.GrantBalanceCredit(customer="cus_ann", amount=usd(500)), "POST /v1/customers/cus_ann/balance_transactions",
      {"amount": "-500", "currency": "usd", **MARKS}, "balance -5.00 usd on cus_ann"),
-    (plan.ReverseBalanceCredit(customer="cus_ann", amount=usd(500)), "POST /v1/customers/cus_ann/balance_transactions",
+    (steps.ReverseBalanceCredit(customer="cus_ann", amount=usd(500)), "POST /v1/customers/cus_ann/balance_transactions",
      {"amount": "500", "currency": "usd", **MARKS}, "balance 5.00 usd on cus_ann"),
-    (plan.HoldInvoice(invoice="in_hold"), "POST /v1/invoices/in_hold", {"auto_advance": "false", **MARKS},
+    (steps.HoldInvoice(invoice="in_hold"), "POST /v1/invoices/in_hold", {"auto_advance": "false", **MARKS},
      "invoice in_hold: auto_advance"),
-    (plan.ResendInvoice(invoice="in_send"), "POST /v1/invoices/in_send/send", {}, "sent invoice in_send"),
+    (steps.ResendInvoice(invoice="in_send"), "POST /v1/invoices/in_send/send", {}, "sent invoice in_send"),
     (PAY, "POST /v1/invoices/in_open/pay", {}, "charged 29.00 usd for in_open"),
-    (plan.MarkInvoicePaid(invoice="in_elsewhere"), "POST /v1/invoices/in_elsewhere/pay",
+    (steps.MarkInvoicePaid(invoice="in_elsewhere"), "POST /v1/invoices/in_elsewhere/pay",
      {"paid_out_of_band": "true"}, "paid out of band"),
-    (plan.VoidInvoice(invoice="in_void"), "POST /v1/invoices/in_void/void", {}, "voided invoice in_void"),
-    (plan.MarkUncollectible(invoice="in_off"), "POST /v1/invoices/in_off/mark_uncollectible", {},
+    (steps.VoidInvoice(invoice="in_void"), "POST /v1/invoices/in_void/void", {}, "voided invoice in_void"),
+    (steps.MarkUncollectible(invoice="in_off"), "POST /v1/invoices/in_off/mark_uncollectible", {},
      "invoice in_off marked uncollectible"),
-    (plan.ExpireCheckoutSession(checkout_session="cs_test_open"), "POST /v1/checkout/sessions/cs_test_open/expire",
+    (steps.ExpireCheckoutSession(checkout_session="cs_test_open"), "POST /v1/checkout/sessions/cs_test_open/expire",
      {}, "expired checkout session"),
-    (plan.CancelPaymentIntent(payment_intent="ch_hold"), "POST /v1/payment_intents/", {}, "canceled payment intent"),
-    (plan.CreatePortalSession(customer="cus_ann", flow="payment_method_update"), "POST /v1/billing_portal/sessions",
+    (steps.CancelPaymentIntent(payment_intent="ch_hold"), "POST /v1/payment_intents/", {}, "canceled payment intent"),
+    (steps.CreatePortalSession(customer="cus_ann", flow="payment_method_update"), "POST /v1/billing_portal/sessions",
      {"customer": "cus_ann", "after_expiration[type]": "customer_login", "flow_data[type]": "payment_method_update"},
      "portal session for cus_ann"),
-    (plan.CreatePortalSession(customer="cus_ann", flow="subscription_cancel", subscription="sub_live"),
+    (steps.CreatePortalSession(customer="cus_ann", flow="subscription_cancel", subscription="sub_live"),
      "POST /v1/billing_portal/sessions",
      {"customer": "cus_ann", "after_expiration[type]": "customer_login", "flow_data[type]": "subscription_cancel",
       "flow_data[subscription_cancel][subscription]": "sub_live"}, "portal session for cus_ann"),
 ]  # fmt: skip
 QUIET: list[Step] = [
-    plan.SendPortalLogin(customer="cus_ann"), plan.SendInvoiceLink(invoice="in_open"),
-    plan.SendInvoiceCopy(document="in_paid"), plan.SendCheckoutLink(), plan.AskCustomer(question="which_plan"),
-    plan.HandOver(reason="x"), plan.Explain(topic="seats"), plan.Wait(reason="x"), plan.WriteInternalNote(),
-    plan.FileIssue(gap="x"),
+    steps.SendPortalLogin(customer="cus_ann"), steps.SendInvoiceLink(invoice="in_open"),
+    steps.SendInvoiceCopy(document="in_paid"), steps.SendCheckoutLink(), steps.AskCustomer(question="which_plan"),
+    steps.HandOver(reason="x"), steps.Explain(topic="seats"), steps.Wait(reason="x"), steps.WriteInternalNote(),
+    steps.FileIssue(gap="x"),
 ]  # fmt: skip
 named = pytest.mark.parametrize(
     ("step", "call", "params", "effect"), WRITES, ids=[f"{n}-{row[0].kind}" for n, row in enumerate(WRITES)]
@@ -157,7 +158,7 @@ def sent(entry: Entry) -> dict[str, str]:
 
 
 def test_every_kind_of_step_is_in_these_tables() -> None:
-    told = {type(row[0]) for row in WRITES} | {type(step) for step in QUIET} | {plan.ChangePlan}
+    told = {type(row[0]) for row in WRITES} | {type(step) for step in QUIET} | {steps.ChangePlan}
     assert told == set(get_args(Step))
 
 
@@ -188,7 +189,7 @@ def test_steps_that_live_in_the_reply_send_nothing(twin: StripeTwin, step: Step)
 
 
 def test_a_plan_change_names_item_and_price() -> None:
-    step = plan.ChangePlan(subscription="sub_1", item="si_1", price="price_2")
+    step = steps.ChangePlan(subscription="sub_1", item="si_1", price="price_2")
     url = "https://api.stripe.com/v1/subscriptions/sub_1"
     body: Obj = {"id": "sub_1", "object": "subscription", "status": "active", "metadata": {}, "schedule": None}
     with responses.RequestsMock() as wire:
@@ -209,15 +210,15 @@ def test_a_plan_change_names_item_and_price() -> None:
 
 
 def over(twin: StripeTwin) -> Step:
-    return plan.ScheduleCancellation(subscription="sub_over")
+    return steps.ScheduleCancellation(subscription="sub_over")
 
 
 def scheduled(twin: StripeTwin) -> Step:
-    return plan.ScheduleCancellation(subscription="sub_planned")
+    return steps.ScheduleCancellation(subscription="sub_planned")
 
 
 def ending(twin: StripeTwin) -> Step:
-    return plan.ScheduleCancellation(subscription="sub_ending")
+    return steps.ScheduleCancellation(subscription="sub_ending")
 
 
 def too_much(twin: StripeTwin) -> Step:
@@ -236,19 +237,19 @@ def disputed(twin: StripeTwin) -> Step:
 
 
 def other_currency(twin: StripeTwin) -> Step:
-    return plan.RefundCharge(charge="ch_one", amount=Money(900, "jpy"))
+    return steps.RefundCharge(charge="ch_one", amount=Money(900, "jpy"))
 
 
 def credit_in_other_currency(twin: StripeTwin) -> Step:
-    return plan.CreateCreditNote(invoice="in_paid", amount=Money(900, "jpy"))
+    return steps.CreateCreditNote(invoice="in_paid", amount=Money(900, "jpy"))
 
 
 def amount_moved(twin: StripeTwin) -> Step:
-    return plan.PayInvoice(invoice="in_open", amount=usd(2800))
+    return steps.PayInvoice(invoice="in_open", amount=usd(2800))
 
 
 def pay_other_currency(twin: StripeTwin) -> Step:
-    return plan.PayInvoice(invoice="in_open", amount=Money(2900, "eur"))
+    return steps.PayInvoice(invoice="in_open", amount=Money(2900, "eur"))
 
 
 def pay_void(twin: StripeTwin) -> Step:
@@ -257,7 +258,7 @@ def pay_void(twin: StripeTwin) -> Step:
 
 
 def pay_paid(twin: StripeTwin) -> Step:
-    return plan.PayInvoice(invoice="in_paid", amount=usd(900))
+    return steps.PayInvoice(invoice="in_paid", amount=usd(900))
 
 
 def declined(twin: StripeTwin) -> Step:
@@ -267,16 +268,16 @@ def declined(twin: StripeTwin) -> Step:
 
 
 def nowhere(twin: StripeTwin) -> Step:
-    return plan.RefundCharge(charge="ch_none", amount=usd(900))
+    return steps.RefundCharge(charge="ch_none", amount=usd(900))
 
 
 def void_paid(twin: StripeTwin) -> Step:
-    return plan.VoidInvoice(invoice="in_paid")
+    return steps.VoidInvoice(invoice="in_paid")
 
 
 def chargeless(twin: StripeTwin) -> Step:
     twin.store.objects["ch_hold"]["payment_intent"] = None
-    return plan.CancelPaymentIntent(payment_intent="ch_hold")
+    return steps.CancelPaymentIntent(payment_intent="ch_hold")
 
 
 @pytest.mark.parametrize(
@@ -303,7 +304,7 @@ def test_what_no_longer_holds_is_refused_with_its_code(
 
 
 def test_an_ended_subscription_is_canceled_already(twin: StripeTwin) -> None:
-    receipt = perform(twin, plan.CancelSubscription(subscription="sub_over"))
+    receipt = perform(twin, steps.CancelSubscription(subscription="sub_over"))
     assert (receipt.outcome, receipt.object, receipt.status) == ("done", "sub_over", "canceled")
     assert twin.writes() == []
 
@@ -425,14 +426,14 @@ def test_an_answer_of_a_wrong_shape_never_raises_out_of_a_write(twin: StripeTwin
         for step, *_ in WRITES:
             assert perform(twin, step).outcome in ("unknown", "done", "refused")
     with pytest.raises(OutsideError):
-        look(twin, plan.PayInvoice(invoice="in_open", amount=usd(1)))
+        look(twin, steps.PayInvoice(invoice="in_open", amount=usd(1)))
 
 
 def test_a_step_takes_no_longer_than_its_deadline_however_many_requests_it_needs(twin: StripeTwin) -> None:
     twin.faults.add("latency", times=None, seconds=0.4)
     twin.faults.add("hang_after", method="DELETE")
     began = time.monotonic()
-    receipt = perform(twin, plan.CancelSubscription(subscription="sub_live"), seconds=0.6)
+    receipt = perform(twin, steps.CancelSubscription(subscription="sub_live"), seconds=0.6)
     assert receipt.outcome == "unknown"
     assert time.monotonic() - began < 0.9
 
@@ -440,12 +441,12 @@ def test_a_step_takes_no_longer_than_its_deadline_however_many_requests_it_needs
 # --- taking back ----------------------------------------------------------------------------------------------------
 
 PAIRS: list[tuple[str, Step, Step]] = [
-    ("sub_live", plan.ScheduleCancellation(subscription="sub_live"), plan.UndoCancellation(subscription="sub_live")),
-    ("sub_ending", plan.UndoCancellation(subscription="sub_ending"),
-     plan.ScheduleCancellation(subscription="sub_ending")),
-    ("sub_live", plan.PauseCollection(subscription="sub_live"), plan.ResumeCollection(subscription="sub_live")),
-    ("cus_ann", plan.GrantBalanceCredit(customer="cus_ann", amount=usd(500)),
-     plan.ReverseBalanceCredit(customer="cus_ann", amount=usd(500))),
+    ("sub_live", steps.ScheduleCancellation(subscription="sub_live"), steps.UndoCancellation(subscription="sub_live")),
+    ("sub_ending", steps.UndoCancellation(subscription="sub_ending"),
+     steps.ScheduleCancellation(subscription="sub_ending")),
+    ("sub_live", steps.PauseCollection(subscription="sub_live"), steps.ResumeCollection(subscription="sub_live")),
+    ("cus_ann", steps.GrantBalanceCredit(customer="cus_ann", amount=usd(500)),
+     steps.ReverseBalanceCredit(customer="cus_ann", amount=usd(500))),
 ]  # fmt: skip
 
 

@@ -32,11 +32,11 @@ def test_every_deleted_case_of_the_executor_fails_type_checking(tmp_path: Path) 
         copies[f"without_{number}"] = lines[:begin] + lines[end:]
     for name, text in copies.items():
         (tmp_path / f"{name}.py").write_text("".join(text))
-    # Only the plan's types matter here, so that nothing else is followed: a second instead of a minute.
+    # Only the steps' types matter here, so that nothing else is followed: a second instead of a minute.
     options = ["--strict", "--follow-imports=skip", "--ignore-missing-imports", f"--cache-dir={tmp_path / 'cache'}"]
     files = [str(tmp_path / f"{name}.py") for name in copies]
     ran = subprocess.run(
-        [sys.executable, "-m", "mypy", *options, "billing/plan.py", "billing/money.py", *files],
+        [sys.executable, "-m", "mypy", *options, "billing/steps.py", "billing/money.py", *files],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     noticed = {Path(line.split(":")[0]).stem for line in ran.stdout.splitlines() if '"assert_never"' in line}

@@ -10,8 +10,14 @@ from typing import Any
 import pytest
 
 from billing.evidence import Identifier, IdentifierKind, Requester, TicketEvidence
-from billing.plan import Plan, PlannedStep, SendCheckoutLink, SendInvoiceCopy, SendInvoiceLink, SendPortalLogin
+from billing.plan import Plan, PlannedStep
 from billing.snapshot import BillingSnapshot, Why
+from billing.steps import (
+    SendCheckoutLink,
+    SendInvoiceCopy,
+    SendInvoiceLink,
+    SendPortalLogin,
+)
 from integrations.errors import Failed, Forbidden, OutsideError, Unauthorized
 from integrations.http import CappedSession
 from integrations.stripe_reader import StripeReader

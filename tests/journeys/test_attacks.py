@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from billing.plan import KINDS
+from billing.steps import KINDS
 from testkit.indoors import Indoors, indoors
 from testkit.worlds import Duplicate, duplicate
 

@@ -340,6 +340,18 @@ def stopped_by_agent() -> Card:
     return approved(_states("done", "done", "canceled", "canceled", "canceled"), "stopped", finished_at=NOW.isoformat())
 
 
+def dry_run() -> Card:
+    return merged(duplicate(), integrations={"github": True, "stripe_write": True, "dry_run": True})
+
+
+def dry_run_recorded() -> Card:
+    """Approved without the last step, while nothing is applied."""
+    card = approved(_states(*["skipped"] * 5), "stopped", reason="dry_run", finished_at=NOW.isoformat())
+    for step in card["approval"]["steps"][:4]:
+        step["reason"] = "dry_run"
+    return merged(card, state="ready", integrations=dry_run()["integrations"])
+
+
 def partly() -> Card:
     card = approved(_states("done", "done", "done", "refused", "pending"), "partly_done", money_moved={"usd": 2900})
     card["approval"]["steps"][3]["says"] = "Zendesk refused the note: the ticket is closed."
@@ -505,6 +517,8 @@ STATES: Mapping[str, tuple[Callable[[], Card], str]] = {
     "undone": (undone, "glance"),
     "refused": (refused, "glance"),
     "stopped": (stopped_by_agent, "glance"),
+    "dry-run": (dry_run, "review"),
+    "dry-run-recorded": (dry_run_recorded, "glance"),
     "partly": (partly, "glance"),
     "unknown-step": (unknown_step, "glance"),
     "skipped": (skipped, "glance"),

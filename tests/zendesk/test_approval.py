@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
 from billing.money import Money
-from billing.plan import Plan, PlannedStep, RefundCharge, encode
+from billing.plan import Plan, PlannedStep
+from billing.steps import RefundCharge, encode
 from integrations.store import approvals, audit
 from integrations.store.tables import approval as approval_table
 from testkit.indoors import Indoors, indoors

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 import app as product_app
-from billing.plan import decode
 from billing.policy import PolicyError, parse
+from billing.steps import decode
 from integrations.checks import Question, State, examine
 from integrations.settings import Settings
 from integrations.store import approvals, audit
@@ -236,6 +236,7 @@ def test_a_lost_answer_from_before_is_found_or_left_to_a_person_and_never_sent_a
             dry = Applying(desk.product.desk)
             while dry.turn(approval_id) is not None:
                 pass
+            assert "billing_desk_parked_steps 1" in desk.client.get("/metrics").text
         found, actions = stored(desk, approval_id)
         assert found.state == "needs_person"
         refund = next(one for one in actions if one.kind == "refund_charge")

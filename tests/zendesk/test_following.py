@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from github_issues.ledger import ledger
 from integrations.store import approvals, audit
 from integrations.store.approvals import Action
+from integrations.store.tables import approval, gap_ticket
 from testkit.indoors import Indoors, indoors
 from testkit.worlds import Duplicate, duplicate
-from zendesk.applying import Applying
+from zendesk import gap_week
+from zendesk.applying import Applying, money_moved
 from zendesk.following import Following
+from zendesk.gaps import GapFiling
 
 QUICK = "[refunds]\nhold_seconds = 0\n"
 
@@ -34,12 +39,14 @@ def seed(desk: Indoors, **refund: Any) -> Duplicate:
     return seeded
 
 
-def approved(desk: Indoors, seeded: Duplicate, deliver: str = "draft", body: str | None = None) -> str:
+def approved(
+    desk: Indoors, seeded: Duplicate, deliver: str = "draft", body: str | None = None, *, file_issue: bool = False
+) -> str:
     """An approval that has run to its end; its id."""
     card = desk.card(seeded.ticket)
     wanted = {
         "plan_digest": card["plan"]["digest"], "steps": [step["id"] for step in card["plan"]["steps"]],
-        "follow_up": {"body": body or card["follow_up"]["body"], "deliver": deliver}, "file_issue": False,
+        "follow_up": {"body": body or card["follow_up"]["body"], "deliver": deliver}, "file_issue": file_issue,
     }  # fmt: skip
     answer = desk.post(f"/api/tickets/{seeded.ticket}/approvals", wanted)
     assert answer.status_code == 202, answer.text
@@ -199,3 +206,57 @@ def test_a_note_whose_answer_is_lost_stands_once(desk: Indoors) -> None:
     desk.zendesk.faults.add("reset_after", method="PUT", path="/api/v2/tickets/", times=2)
     follow(desk, approval_id)
     assert len(notes(desk, seeded.ticket)) == 1
+
+
+# --- sums -------------------------------------------------------------------------------------------------------------
+
+
+def told_sums(desk: Indoors) -> tuple[dict[str, int], int, dict[str, int], dict[str, int], str]:
+    """What the gap's ledger, its charges, the approvals, the week and the figures say was refunded, at this moment."""
+    with desk.product.engine.connect() as connection:
+        (row,) = ledger(connection)
+        charges = connection.execute(sa.select(gap_ticket.c.charges)).scalar_one()
+        week = gap_week.report(connection, gap_week.week_of(began(connection)), desk.clock())["refunded"]["sums"]
+        (approval_id,) = connection.execute(sa.select(approval.c.id)).scalars()
+        moved = money_moved(approvals.actions(connection, approval_id))
+    figures = [line for line in desk.client.get("/metrics").text.splitlines() if "money_moved_minor{" in line]
+    return row["refunded"], charges, moved, week, figures[0].rpartition(" ")[2] if figures else "0"
+
+
+def began(connection: sa.Connection) -> datetime:
+    at: datetime = connection.execute(sa.select(approval.c.created_at)).scalar_one()
+    return at
+
+
+@pytest.mark.parametrize(
+    ("ends", "after"),
+    [
+        ({"status": "succeeded", "after": 3600}, ({"usd": 2900}, 1, {"usd": 2900}, {"usd": 2900}, "2900")),
+        ({"status": "failed", "after": 3600}, ({}, 0, {}, {}, "0")),
+    ],
+)
+def test_a_refund_on_its_way_is_in_no_sum_until_it_succeeds(desk: Indoors, ends: Any, after: Any) -> None:
+    approval_id = approved(desk, seed(desk, status="pending", ends=ends), file_issue=True)
+    with desk.product.engine.connect() as connection:
+        issue = next(one for one in approvals.actions(connection, approval_id) if one.kind == "file_issue")
+    assert GapFiling(desk.product.desk).turn(issue.id) is None
+    assert told_sums(desk) == ({}, 0, {}, {}, "0")
+    before = {job for job in desk.jobs() if job.startswith("issue:")}
+    follow(desk, approval_id)
+    assert told_sums(desk) == after
+    again = {job for job in desk.jobs() if job.startswith("issue:")} - before
+    assert len(again) == bool(after[0])  # the issue's table is written anew only when a sum has changed
+
+
+def test_a_refund_that_fails_after_it_had_succeeded_leaves_every_sum(desk: Indoors) -> None:
+    approval_id = approved(
+        desk, seed(desk, status="succeeded", ends={"status": "failed", "after": 60}), file_issue=True
+    )
+    with desk.product.engine.connect() as connection:
+        issue = next(one for one in approvals.actions(connection, approval_id) if one.kind == "file_issue")
+    GapFiling(desk.product.desk).turn(issue.id)
+    assert told_sums(desk) == ({"usd": 2900}, 1, {"usd": 2900}, {"usd": 2900}, "2900")
+    desk.clock.advance(timedelta(minutes=2))
+    following = Following(desk.product.desk)
+    assert following.turn(f"{refund_of(desk, approval_id).id}:evt_1") == 0
+    assert told_sums(desk) == ({}, 0, {}, {}, "0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,8 @@ def test_a_quick_look_becomes_a_whole_one_when_an_agent_opens_the_ticket_and_sho
     assert card["billing_state"]["missing"] == []
     shown = desk.get(path + "?view=review", html=True).text
     assert 'data-stage="review"' in shown
-    assert "dispute" in shown.lower()
+    (says,) = [one["says"] for one in card["billing_state"]["anomalies"] if one["code"] == "dispute_open"]
+    assert unescape(says.split(". ")[0]) in unescape(shown)
     assert len([job for job in desk.jobs() if job.startswith(f"enrich:{ticket}:")]) == 2
 
 

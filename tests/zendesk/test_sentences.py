@@ -11,9 +11,9 @@ import pytest
 from billing.decision import decide
 from billing.evidence import Bucket
 from billing.gap import CATALOGUE
-from billing.plan import KINDS
 from billing.policy import Policy
 from billing.proposals.table import TABLE
+from billing.steps import KINDS
 from tests.billing import builders
 from tests.billing.worlds import WORLDS
 from tests.zendesk.cards import NOW

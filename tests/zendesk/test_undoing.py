@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from billing import plan
+from billing import steps
 from billing.money import Money
-from billing.plan import Plan, PlannedStep, Step, encode
+from billing.plan import Plan, PlannedStep
+from billing.steps import Step, encode
 from integrations.store import approvals, audit
 from integrations.store.approvals import Action
 from testkit.indoors import Indoors, indoors
@@ -92,45 +93,45 @@ def ends(desk: Indoors, subscription: str) -> int:
 
 
 def renewing(desk: Indoors, seeded: Duplicate) -> tuple[str, Step]:
-    return seeded.extra, plan.ScheduleCancellation(subscription=seeded.extra)
+    return seeded.extra, steps.ScheduleCancellation(subscription=seeded.extra)
 
 
 def ending_on_a_day(desk: Indoors, seeded: Duplicate) -> tuple[str, Step]:
     desk.stripe.store.objects[seeded.extra]["cancel_at"] = ends(desk, seeded.extra) + 40 * DAY
-    return seeded.extra, plan.ScheduleCancellation(subscription=seeded.extra)
+    return seeded.extra, steps.ScheduleCancellation(subscription=seeded.extra)
 
 
 def stopped_at_the_end(desk: Indoors, seeded: Duplicate) -> tuple[str, Step]:
     at = {"cancel_at_period_end": True, "cancel_at": ends(desk, seeded.extra)}
     desk.stripe.store.objects[seeded.extra] |= at
-    return seeded.extra, plan.UndoCancellation(subscription=seeded.extra)
+    return seeded.extra, steps.UndoCancellation(subscription=seeded.extra)
 
 
 def stopped_on_a_day(desk: Indoors, seeded: Duplicate) -> tuple[str, Step]:
     desk.stripe.store.objects[seeded.extra]["cancel_at"] = ends(desk, seeded.extra) + 9 * DAY
-    return seeded.extra, plan.UndoCancellation(subscription=seeded.extra, clears="cancel_at")
+    return seeded.extra, steps.UndoCancellation(subscription=seeded.extra, clears="cancel_at")
 
 
 def collecting(desk: Indoors, seeded: Duplicate) -> tuple[str, Step]:
-    return seeded.extra, plan.PauseCollection(subscription=seeded.extra, behavior="void")
+    return seeded.extra, steps.PauseCollection(subscription=seeded.extra, behavior="void")
 
 
 def paused_otherwise(desk: Indoors, seeded: Duplicate) -> tuple[str, Step]:
     pause = {"behavior": "mark_uncollectible", "resumes_at": desk.stripe.unix() + 5 * DAY}
     desk.stripe.store.objects[seeded.extra]["pause_collection"] = pause
-    return seeded.extra, plan.PauseCollection(subscription=seeded.extra)
+    return seeded.extra, steps.PauseCollection(subscription=seeded.extra)
 
 
 def paused(desk: Indoors, seeded: Duplicate) -> tuple[str, Step]:
     pause = {"behavior": "void", "resumes_at": desk.stripe.unix() + 5 * DAY}
     desk.stripe.store.objects[seeded.extra]["pause_collection"] = pause
-    return seeded.extra, plan.ResumeCollection(subscription=seeded.extra)
+    return seeded.extra, steps.ResumeCollection(subscription=seeded.extra)
 
 
 def collected(desk: Indoors, seeded: Duplicate) -> tuple[str, Step]:
     made = desk.world.invoice(seeded.customer, 900)
     desk.stripe.store.objects[made["id"]]["auto_advance"] = True
-    return made["id"], plan.HoldInvoice(invoice=made["id"])
+    return made["id"], steps.HoldInvoice(invoice=made["id"])
 
 
 WORLDS = [
@@ -170,7 +171,7 @@ def test_an_undo_without_an_answer_goes_on_by_itself_with_its_own_key(
     desk: Indoors, seeded: Duplicate, fault: str
 ) -> None:
     before = standing(desk, seeded.extra)
-    approval_id = ran(desk, seeded, plan.PauseCollection(subscription=seeded.extra))
+    approval_id = ran(desk, seeded, steps.PauseCollection(subscription=seeded.extra))
     desk.stripe.faults.add(fault, method="POST", path="/v1/subscriptions/.*")
     assert code(undo(desk, approval_id)) == (503, "upstream_no_answer")
     (intent,) = undos(desk, approval_id)
@@ -184,7 +185,7 @@ def test_an_undo_without_an_answer_goes_on_by_itself_with_its_own_key(
 
 
 def test_a_second_click_takes_an_open_undo_up_again_with_the_same_key(desk: Indoors, seeded: Duplicate) -> None:
-    approval_id = ran(desk, seeded, plan.ScheduleCancellation(subscription=seeded.extra))
+    approval_id = ran(desk, seeded, steps.ScheduleCancellation(subscription=seeded.extra))
     desk.stripe.faults.add("reset_before", method="POST", path="/v1/subscriptions/.*")
     assert code(undo(desk, approval_id)) == (503, "upstream_no_answer")
     assert undo(desk, approval_id).status_code == 200
@@ -195,7 +196,7 @@ def test_an_undo_that_cannot_be_learned_is_given_up_and_the_next_click_looks_whe
     desk: Indoors, seeded: Duplicate
 ) -> None:
     before = standing(desk, seeded.extra)
-    approval_id = ran(desk, seeded, plan.ScheduleCancellation(subscription=seeded.extra))
+    approval_id = ran(desk, seeded, steps.ScheduleCancellation(subscription=seeded.extra))
     desk.stripe.faults.add("html_502", method="POST", path="/v1/subscriptions/.*", times=None)
     assert code(undo(desk, approval_id)) == (503, "upstream_no_answer")
     (intent,) = undos(desk, approval_id)
@@ -242,9 +243,9 @@ def test_what_cannot_be_put_back_any_more_is_refused_with_its_reason(
 
 def test_a_step_that_left_nothing_to_put_back_is_final(desk: Indoors, seeded: Duplicate) -> None:
     for step in (
-        plan.RefundCharge(charge=seeded.charge, amount=Money(900, "usd")),
-        plan.ResendInvoice(invoice=desk.world.invoice(seeded.customer, 9, collection_method="send_invoice")["id"]),
-        plan.CancelSubscription(subscription=seeded.extra),
+        steps.RefundCharge(charge=seeded.charge, amount=Money(900, "usd")),
+        steps.ResendInvoice(invoice=desk.world.invoice(seeded.customer, 9, collection_method="send_invoice")["id"]),
+        steps.CancelSubscription(subscription=seeded.extra),
     ):
         assert code(undo(desk, ran(desk, seeded, step))) == (409, "not_reversible"), step.kind
     assert code(desk.post("/api/approvals/ap_refund_charge/undo", {"step": "s9"})) == (404, "not_found")
@@ -278,7 +279,7 @@ def test_a_replay_never_overwrites_the_state_before(desk: Indoors, seeded: Dupli
     def looking_fails() -> None:
         desk.stripe.faults.add("reset_before", method="GET", path="/v1/subscriptions/.*")
 
-    approval_id = ran(desk, seeded, plan.PauseCollection(subscription=seeded.extra), looking_fails)
+    approval_id = ran(desk, seeded, steps.PauseCollection(subscription=seeded.extra), looking_fails)
     assert len([one for one in desk.stripe.wire if one.method == "POST"]) == 2
     assert undo(desk, approval_id).status_code == 200
     assert standing(desk, seeded.extra) == before

@@ -152,6 +152,21 @@ def test_skipping_the_refund_takes_it_from_the_button_and_from_what_is_sent(page
     assert server.posts("approvals")[0]["steps"] == ["s1", "s2", "s4", "s5"]
 
 
+def test_in_dry_run_the_button_says_would_and_the_answer_is_recorded(page: Page, server: Server) -> None:
+    server.answers |= {"tickets/48213/card": cards.dry_run, "tickets/48213/approvals": cards.dry_run_recorded}
+    reviewed(page, server)
+    expect(page.locator("#go")).to_have_text("Would refund $29.00")
+    expect(page.locator("#bar-note")).to_have_text("Dry run: your approval is recorded, and nothing is applied.")
+    page.get_by_role("button", name="Skip step 3").click()
+    expect(page.locator("#go")).to_have_text("Would run 4 steps")
+    page.get_by_role("button", name="Skip step 3").click()
+    page.locator("#go").click()
+    expect(page.locator("#verdict")).to_have_text("Recorded. Nothing was applied")
+    expect(page.locator("#card")).to_contain_text("Would have refunded $29.00. No money moved.")
+    expect(page.locator(".step", has_text="Would have run")).to_have_count(4)
+    assert page.evaluate("asked.filter(a => /insert|append/.test(a[0])).length") == 0
+
+
 def test_a_double_click_approves_once_and_sends_every_field(page: Page, server: Server) -> None:
     server.answers["tickets/48213/approvals"] = cards.running
     server.answers["approvals/ap_7Hq28F2C"] = cards.running
