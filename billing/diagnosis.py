@@ -67,7 +67,7 @@ _SEVEN: tuple[Bucket, ...] = tuple(bucket for bucket in Bucket if bucket is not 
 _TEMPERATURE = 1.0  # with state; the text alone has its own, in reading/weights.toml
 _RIVAL = 0.4  # what a line that lost still weighs for its bucket
 _NOTHING_KNOWN = 0.28
-_SUGGEST, _CHECK, _MARGIN = 0.85, 0.60, 0.25
+_SUGGEST, _CHECK, _MARGIN = 0.88, 0.60, 0.25
 _WORDS = {
     Bucket.DUPLICATE_SUBSCRIPTION: "a duplicate subscription",
     Bucket.TEAM_SEATS: "seats or teams",

@@ -13,7 +13,7 @@ from billing.reading.scoring import BUCKETS
 
 MAGIC = b"BDRM1\0"
 _HEADER = struct.Struct("<6sIf7f")  # magic, slots, scale of one step, intercepts in the order of BUCKETS
-_CAP = 2.5
+_CAP = 3.0
 _LEAST_WORDS = 1
 
 

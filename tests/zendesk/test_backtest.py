@@ -245,7 +245,7 @@ def test_a_bad_line_is_one_sentence_with_its_number_before_anything_is_read(
     bad = change if isinstance(change, str) else line_of(seeded, **change)
     result = run(desk, tmp_path, line_of(seeded), bad)
     assert result.exit_code == 2
-    assert result.stdout == ""
+    assert json.loads(result.stdout)["error"]["message"] == sentence
     assert result.stderr == f"Error: {sentence}\n"
     assert desk.asked() == asked
 
