@@ -132,7 +132,7 @@ def foretold(examples: Sequence[Example]) -> list[list[float]]:
 
 
 def check(examples: Sequence[Example]) -> str:
-    """Accuracy, log-loss and the share and accuracy of the sure ones at a few temperatures, and accuracy by language."""
+    """Accuracy, log-loss and how often the sure ones are right at a few temperatures, and accuracy by language."""
     told = foretold(examples)
     right = [odds.index(max(odds)) == example.gold for odds, example in zip(told, examples, strict=True)]
     lines = [f"{len(examples)} texts, accuracy {sum(right) / len(right):.3f}"]
