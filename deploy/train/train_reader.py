@@ -142,7 +142,7 @@ def check(examples: Sequence[Example]) -> str:
         sure = [hit for hit, chance in zip(right, chances, strict=True) if max(chance) >= 0.85]
         lines.append(
             f"temperature {tenths / 10}: log-loss {loss:.3f}, {len(sure) / len(right):.3f} at >= .85 are "
-            f"right in {sum(sure) / len(sure):.3f}"
+            f"right in {sum(sure) / max(1, len(sure)):.3f}"
         )
     for language in sorted({example.language for example in examples}):
         own = [hit for hit, example in zip(right, examples, strict=True) if example.language == language]

@@ -211,7 +211,11 @@ def test_a_read_that_fails_names_what_is_missing_and_nothing_is_approved_on_it(
     assert SECRET.findall(stage.everything_shown(seeded.ticket) + answer.text) == []
     assert desk.stripe_writes() == []
     calm(stage)
-    assert desk.post(f"/api/tickets/{seeded.ticket}/approvals", stage.body(scenes.card)).status_code == 202
+    assert desk.post(f"/api/tickets/{seeded.ticket}/refresh").status_code == 202
+    desk.work()
+    card = desk.card(seeded.ticket)
+    assert card["plan"]["digest"] == scenes.card["plan"]["digest"]
+    assert desk.post(f"/api/tickets/{seeded.ticket}/approvals", stage.body(card)).status_code == 202
 
 
 # --- what Stripe remembers ------------------------------------------------------------------------------------------
