@@ -29,7 +29,11 @@ from tests.billing.builders import (
 from tests.billing.judging import judge, kinds, writes
 from tests.billing.test_properties import FAMILY, QUICK, tickets, worlds
 
-LEAVING = {TextCode.TXT_WANTS_CANCEL, TextCode.TXT_CLAIMS_CANCELLED, TextCode.TXT_ACCOUNT_DELETED}
+LEAVING = {
+    TextCode.TXT_WANTS_CANCEL, TextCode.TXT_CLAIMS_CANCELLED, TextCode.TXT_ACCOUNT_DELETED,
+    TextCode.TXT_CHARGED_AFTER_CANCEL, TextCode.TXT_FORGOT_CANCEL, TextCode.TXT_RENEWAL_SURPRISE,
+    TextCode.TXT_UNUSED, TextCode.TXT_MISTAKE,
+}  # fmt: skip
 YEN = price(id="price_yen", product="prod_yen", product_name="Yen", amount=2900, currency="jpy")
 DINAR = price(id="price_kwd", product="prod_kwd", product_name="Kwd", amount=2900, currency="kwd")
 PLANS = [PRO, ULTRA, TEAM, YEN, DINAR]

@@ -90,7 +90,8 @@ def test_a_write_that_trouble_meets_once_takes_effect_once_or_is_refused(
     seeded, approval_id = begun(scenes, trouble, column, times=1)
     stage = scenes.stage
     play(stage, approval_id, column)
-    refused = trouble.ends(column) is End.REFUSED
+    # The note is written without tags and fields where Zendesk takes no such update; a second refusal is final.
+    refused = trouble.ends(column) is End.REFUSED and not (column == ZENDESK and trouble.name in {"400", "403", "404"})
     assert stage.step(approval_id, STEP[column]).state == ("refused" if refused else "done")
     assert effects(stage, seeded, column) == (0 if refused else 1)
     check_shown(stage, seeded, approval_id, STEP[column])

@@ -244,6 +244,12 @@ CALLS: list[tuple[str, Do]] = [
     ),
     ("portal configuration", lambda v1, at: v1.billing_portal.configurations.retrieve("bpc_one")),
     (
+        "portal configuration changed",
+        lambda v1, at: v1.billing_portal.configurations.update(
+            "bpc_one", {"features": {"invoice_history": {"enabled": True}}}
+        ),
+    ),
+    (
         "portal session",
         lambda v1, at: v1.billing_portal.sessions.create(
             {
