@@ -149,11 +149,11 @@ class Applying:
             return None
         if any(one.position < action.position and _final(one) and one.sent_at for one in actions):
             return None
-        now = self._desk.now()
-        if approval.hold_until is None:
+        now, whole = self._desk.now(), timedelta(seconds=seconds)
+        if approval.hold_until is None or approval.hold_until - now > whole:  # it begins, or the clock was put back
             with self._desk.engine.begin() as connection:
-                until = now + timedelta(seconds=seconds)
-                approvals.change(connection, approval.id, was=["applying"], state="holding", hold_until=until)
+                was, until = ["applying", "holding"], now + whole
+                approvals.change(connection, approval.id, was=was, state="holding", hold_until=until)
                 approvals.change_action(connection, action.id, now, was=["pending"], state="holding")
             return min(1.0, float(seconds))
         left = (approval.hold_until - now).total_seconds()

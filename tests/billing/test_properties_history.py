@@ -9,6 +9,7 @@ from datetime import timedelta
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from billing.evidence import Bucket
 from billing.reading.codes import TextCode
 from billing.records import CreditNote
 from tests.billing.builders import (
@@ -32,7 +33,7 @@ from tests.billing.test_properties import FAMILY, QUICK, tickets, worlds
 LEAVING = {
     TextCode.TXT_WANTS_CANCEL, TextCode.TXT_CLAIMS_CANCELLED, TextCode.TXT_ACCOUNT_DELETED,
     TextCode.TXT_CHARGED_AFTER_CANCEL, TextCode.TXT_FORGOT_CANCEL, TextCode.TXT_RENEWAL_SURPRISE,
-    TextCode.TXT_UNUSED, TextCode.TXT_MISTAKE,
+    TextCode.TXT_UNUSED, TextCode.TXT_MISTAKE, TextCode.TXT_CANNOT_CANCEL,
 }  # fmt: skip
 YEN = price(id="price_yen", product="prod_yen", product_name="Yen", amount=2900, currency="jpy")
 DINAR = price(id="price_kwd", product="prod_kwd", product_name="Kwd", amount=2900, currency="kwd")
@@ -104,10 +105,11 @@ def test_a_mistake_that_was_made_good_already_is_not_made_good_again(planted, ho
 @QUICK
 @given(tickets(), worlds())
 def test_somebody_who_did_not_ask_to_leave_keeps_a_subscription(evidence, world):
-    """Who disputes a payment at the bank has left: the renewal is stopped without another word (situation 43)."""
+    """Who disputes a payment at the bank has left (situation 43), as has who wants a renewal's money back."""
     assume(not LEAVING & {signal.code for signal in evidence.signals} and "cancel" not in evidence.wishes)
     assume(not world.disputes)
     found = judge(evidence, world, FAMILY)
+    assume("refund" not in evidence.wishes or found.diagnosis.bucket is not Bucket.OTHER_BILLING)
     ends = {"schedule_cancellation", "cancel_subscription"}
     stopped = {planned.step.object for planned in found.plan.steps if planned.step.kind in ends}
     live = {s.id for s in world.subscriptions if s.live and s.customer in found.identity.candidates}
