@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 QUIET_DAYS = 14
+QUIET = f"No new ticket of this kind for {QUIET_DAYS} days after release (checked automatically)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +35,7 @@ def fingerprint(kind: str, repository: str) -> str:
 
 
 def _gap(kind: str, title: str, happens: str, should: str, *done_when: str) -> Gap:
-    last = f"No new ticket of this kind for {QUIET_DAYS} days after release (checked automatically)"
-    return Gap(kind=kind, title=title, happens=happens, should=should, done_when=(*done_when, last))
+    return Gap(kind=kind, title=title, happens=happens, should=should, done_when=(*done_when, QUIET))
 
 
 _GAPS = (

@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from billing.gap import CATALOGUE, fingerprint
+from billing.gap import CATALOGUE, QUIET_DAYS, fingerprint
 from billing.policy import Policy
 from github_issues import issue as texts
 from github_issues.issue import Frame, Occurrence
@@ -135,6 +135,24 @@ class Filing:
                 counted, place = self._count(place, kind, fingerprint, public=public)
                 self.keep(fingerprint, place)
                 self._tell(place, fingerprint, counted, public=public)
+
+    def tick_quiet(self) -> None:
+        """Tick "no new ticket for 14 days" in each issue that stayed fixed so long, once. Raises OutsideError."""
+        long_ago = self._now() - timedelta(days=QUIET_DAYS)
+        fixed = (gap.c.issue_state == "closed") & (gap.c.issue_reason.is_(None) | (gap.c.issue_reason == "completed"))
+        quiet = (gap.c.issue_closed_at <= long_ago) & (gap.c.last_seen <= gap.c.issue_closed_at)
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(gap).where(fixed, quiet)).all()
+        for row in rows:
+            key = f"quiet-{row.issue_closed_at:%Y%m%d%H%M%S}"
+            if key not in (row.said or ()):
+                with self._paced():
+                    place = self.find(row.fingerprint)
+                    if place is not None and place.issue.state == "closed":
+                        text = texts.ticked(place.issue.body)
+                        if text != place.issue.body:
+                            place.client.update_issue(place.issue.number, body=text)
+                self._set(row.fingerprint, said=[*(row.said or ()), key])
 
     def find(self, fingerprint: str) -> Place | None:
         """Where the gap's issue is by now; None when there is none or somebody deleted it. Raises OutsideError."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
-from billing.gap import CATALOGUE
+from billing.gap import CATALOGUE, QUIET
 from billing.money import Money
 from github_issues.outgoing import fenced, scrubbed
 from github_issues.seeing import STEPS
@@ -120,6 +120,11 @@ def with_block(text: str, new: str) -> str | None:
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         return None
     return text[: text.index(BEGIN)] + new + text[text.index(END) + len(END) :]
+
+
+def ticked(text: str) -> str:
+    """`text` with the box ticked that says how long no new ticket came; a box that somebody changed stays."""
+    return text.replace(f"- [ ] {QUIET}", f"- [x] {QUIET}", 1)
 
 
 def carries(text: str, fingerprint: str, keys: Sequence[str]) -> bool:

@@ -50,6 +50,7 @@ class Watching:
             by_repository.setdefault(row.issue_repository or row.repository, []).append(row)
         for repository, held in sorted(by_repository.items()):
             self._poll(repository, held)
+        self._filing.tick_quiet()
 
     def waiting(self) -> list[str]:
         """Fingerprints of gaps with tickets that are still to be told."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from billing.gap import QUIET
 from integrations.errors import Moved, OutsideError
 from testkit.filing_bench import KIND, OTHER, WEB, Bench
 
@@ -101,6 +102,29 @@ def test_the_poll_finds_what_no_delivery_told(desk: Bench) -> None:
     reopened(desk)
     desk.watching.poll()
     assert desk.news() == {}
+
+
+def test_an_issue_that_stays_fixed_for_two_weeks_gets_its_box_ticked_once(desk: Bench) -> None:
+    desk.file(1)
+    closed(desk)
+    desk.clock.advance(13 * 24 * HOUR)
+    desk.watching.poll()
+    assert f"- [ ] {QUIET}" in desk.issues()[0]["body"]
+    desk.clock.advance(24 * HOUR)
+    desk.watching.poll()
+    assert f"- [x] {QUIET}" in desk.issues()[0]["body"]
+    asked = len(desk.github.wire)
+    desk.watching.poll()
+    assert not [one for one in desk.github.wire[asked:] if one.method != "GET"]
+
+
+def test_an_issue_that_got_a_ticket_after_its_fix_is_not_called_quiet(desk: Bench) -> None:
+    desk.file(1)
+    closed(desk)
+    desk.file(2)
+    desk.clock.advance(20 * 24 * HOUR)
+    desk.watching.poll()
+    assert f"- [ ] {QUIET}" in desk.issues()[0]["body"]
 
 
 def test_the_poll_notices_a_missing_label_a_transfer_and_a_deletion(desk: Bench) -> None:
