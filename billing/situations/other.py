@@ -77,7 +77,7 @@ def _annual_renewal(scene: Scene) -> Iterator[Situation]:
             f"{plain(invoice.amount_paid, invoice.currency)} for another year was paid on {paid}.",
             bucket=Bucket.SELF_SERVE_GAP if blocked else Bucket.OTHER_BILLING,
             strength=3.5 if blocked else 3.0,
-            affinity=2.0 if _regret(scene) or blocked else (0.0 if scene.codes else 1.0),
+            affinity=2.0 if _regret(scene) or blocked else (1.0 if scene.silent else 0.0),
             objects=(name, subscription.id),
             subscription=subscription.id,
             extra=_stop(scene, subscription),
@@ -85,7 +85,7 @@ def _annual_renewal(scene: Scene) -> Iterator[Situation]:
             charges=(charge.id,) if charge else (),
             owed=_owed(scene, charge),
             customer=subscription.customer,
-            gap="no_renewal_notice" if _regret(scene) or blocked or not scene.codes else None,
+            gap="no_renewal_notice" if _regret(scene) or blocked or scene.silent else None,
             would_change="A cancellation that was tried before the renewal would make it a self-serve question.",
         )
         return
@@ -178,7 +178,7 @@ def _explained(scene: Scene) -> Iterator[Situation]:
             continue
         name = next((n for n in names if n in scene.invoices), names[0])
         told = scene.speaks(*(word for word in words if word != "TXT_EXPLAIN"))
-        affinity = 2.0 if told else 1.0 if asked or scene.speaks("TXT_EXPLAIN") else 0.5 if not scene.codes else -0.5
+        affinity = 2.0 if told else 1.0 if asked or scene.speaks("TXT_EXPLAIN") else 0.5 if scene.silent else -0.5
         if code in {"proration_charge", "plan_changed"} and scene.speaks(*TEAM_WORDS):
             affinity -= 2.0  # it is the seats that are asked about
         subscription = scene.subscription_behind(name)

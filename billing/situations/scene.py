@@ -36,6 +36,11 @@ class Scene:
     def codes(self) -> frozenset[str]:
         return self.evidence.codes()
 
+    @cached_property
+    def silent(self) -> bool:
+        """The words say nothing that is known. Words for a machine are no words: they must not tip the scales."""
+        return self.codes <= {"TXT_INSTRUCTIONS"}
+
     def speaks(self, *codes: str) -> bool:
         """Whether the words say at least one of these things."""
         return not self.codes.isdisjoint(codes)

@@ -26,7 +26,7 @@ def recognise(scene: Scene) -> Iterator[Situation]:
 def _affinity(scene: Scene) -> float:
     if scene.speaks(*TEAM_WORDS) or scene.wants(Wish.CHANGE_SEATS):
         return 2.0
-    return 1.5 if scene.speaks(*_CURIOUS) or scene.wants(Wish.EXPLAIN_CHARGE) or not scene.codes else 0.0
+    return 1.5 if scene.speaks(*_CURIOUS) or scene.wants(Wish.EXPLAIN_CHARGE) or scene.silent else 0.0
 
 
 def _apart(scene: Scene) -> Iterator[Situation]:

@@ -102,7 +102,7 @@ def _ending(scene: Scene) -> Iterator[Situation]:
         "Cancelled, runs out by itself",
         f"The subscription is cancelled and ends on {end}; nothing is charged after that.",
         strength=2.5 if not others else 1.5,
-        affinity=2.5 if told else (1.0 if not scene.codes else 0.0),
+        affinity=2.5 if told else (1.0 if scene.silent else 0.0),
         objects=(subscription.id,),
         subscription=subscription.id,
         customer=subscription.customer,

@@ -124,7 +124,7 @@ def _meant(scene: Scene, charge: Charge, refund: Refund | None) -> float:
     if scene.wants_refund:
         newest = next((c for c in scene.charges.values() if c.status == "succeeded"), None)
         return 1.5 if charge is newest or (refund is not None and scene.within(refund.created, 14)) else -1.5
-    return -2.0 if scene.codes else 0.0
+    return 0.0 if scene.silent else -2.0
 
 
 def _refunded(scene: Scene, code: str) -> str | None:
@@ -139,7 +139,7 @@ def _refunded(scene: Scene, code: str) -> str | None:
 def _connected(scene: Scene) -> Iterator[Situation]:
     """Money of a connected account: whose it is has to be settled first."""
     names = [n for n in scene.objects("connected_account_charge") if n in scene.charges]
-    if names and (scene.wants_refund or not scene.codes):
+    if names and (scene.wants_refund or scene.silent):
         yield _situation(
             "connected_charge",
             "Paid to a connected account",

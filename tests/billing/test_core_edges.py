@@ -53,6 +53,12 @@ def test_a_charge_with_a_value_we_do_not_know_is_not_refunded():
     assert refusal(one) == [("refund_charge", "ch_1", "unknown_value")]
 
 
+def test_a_charge_that_the_bank_is_still_processing_is_not_refunded():
+    one = draft(snapshot(customer(), charge("ch_1", status="pending")))
+    assert not money.refund(one, "ch_1", 2900)
+    assert refusal(one) == [("refund_charge", "ch_1", "payment_processing")]
+
+
 @pytest.mark.parametrize("status", ["warning_needs_response", "warning_under_review"])
 @pytest.mark.parametrize(("refundable", "why"), [(False, [("refund_charge", "ch_1", "disputed")]), (True, [])])
 def test_an_inquiry_is_refunded_only_where_stripe_lets_it(status, refundable, why):

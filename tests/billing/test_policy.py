@@ -147,6 +147,7 @@ WRONG = [
     ("[products]\nfamilies = [['Solo']]", 2, "has at least two products"),
     ("[products]\nfamilies = [['A', 'B'], ['B', 'C']]", 2, '"B" stands in products.families twice'),
     ("[people]\napprove = []", 2, "nobody could approve a plan"),
+    ("[people]\ndry_run = 'yes'", 2, "people.dry_run is true or false, without quotes."),
     ("[enrichment]\nwrite = ['reply']", 2, '"reply" is none of note, tags or fields'),
     ("[github.routes]\nno_gap = 'acme/web'", 2, '"no_gap" is not a kind of product gap'),
     ("[github.routes]\nno_billing_portal = 'acme'", 2, '"acme" is not a repository'),
