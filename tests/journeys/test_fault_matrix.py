@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,10 @@ ONCE, FOR_GOOD = (
     ]
     for once in (True, False)
 )
-READS = [
+READS = [  # by turns the read that finds the customer and one of those that follow
     pytest.param(trouble, path, id=f"{trouble.name} at {path}")
-    for trouble, path in product(TROUBLES, ("/v1/customers", "/v1/charges"))
-    if trouble.reads and STRIPE in trouble.at and (path, trouble.name) != ("/v1/customers", "an unknown word")
+    for trouble, path in zip(TROUBLES, cycle(("/v1/charges", "/v1/customers")), strict=False)
+    if trouble.reads and STRIPE in trouble.at
 ]
 # What never leaves: a vendor's text, a key, a page of a proxy, a trace.
 SECRET = re.compile(rf"{CANARY}|rk_test_|sk_live_|Bad Gateway|Sign in to the network|Traceback|4242424242424242|ghp_")
