@@ -48,9 +48,14 @@ class Trouble:
         return self.but.get(column, self.end)
 
     def met(self, column: str, *, once: bool) -> bool:
-        """Whether it is worth playing: a refusal ends the same way at once, a lost answer is only harder for good."""
+        """Whether it is worth playing: a refusal ends the same way at once, a lost answer is only harder for good.
+
+        What is tried again later gives up the same way whatever the trouble was: four stand for all.
+        """
         ends = self.ends(column)
-        return column in self.at and ends is not (End.LOST if once else End.REFUSED)
+        if once:
+            return column in self.at and ends is not End.LOST
+        return column in self.at and ends is not End.REFUSED and (ends is not End.LATER or self.name in _GIVES_UP)
 
     def arm(self, twin: Twin, method: str, path: str, times: int | None) -> Fault:
         return twin.faults.add(self.kind, method=method, path=path, times=times, **self.args)
@@ -61,6 +66,7 @@ def _status(status: int, code: str | None = None, **more: Any) -> dict[str, Any]
     return {"status": status, "body": {"error": error | ({"code": code} if code else {})}, **more}
 
 
+_GIVES_UP = {"connection refused", "time-out before the effect", "500", "429 without Retry-After"}
 _STALLS = {"seconds": 3 * BRIEF}
 _WRONG = {"id": ["x"], "status": 7, "amount": "many", "object": None}
 _ONLY_STRIPE, _ONLY_ZENDESK = frozenset({STRIPE}), frozenset({ZENDESK})
