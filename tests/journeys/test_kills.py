@@ -27,4 +27,5 @@ def test_150_approvals_take_effect_once_while_processes_are_killed_and_answers_a
     toll = kill_again_and_again(wide_rig, kills=40, batch=MANY)
     print(f"\n{toll}")
     assert toll.effects >= MANY
-    assert all(toll.lost.values())
+    assert toll.lost["stripe"]
+    assert toll.lost["zendesk"]  # GitHub gets one write for many tickets: often none of them is lost
