@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,17 +66,6 @@ def trusted(secrets: Sequence[str], signature: str | None, body: bytes) -> bool:
         return False
     expected = ["sha256=" + hmac.new(one.encode(), body, hashlib.sha256).hexdigest() for one in secrets if one]
     return sum(hmac.compare_digest(one, signature) for one in expected) > 0  # every secret is compared
-
-
-def parsed(body: bytes) -> Mapping[str, Any]:
-    """The JSON object. Raises ValueError."""
-    try:
-        document = json.loads(body)
-    except (RecursionError, UnicodeDecodeError) as error:
-        raise ValueError("not JSON") from error
-    if not isinstance(document, Mapping):
-        raise ValueError("not an object")
-    return document
 
 
 def read(document: Mapping[str, Any]) -> Event:

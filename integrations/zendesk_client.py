@@ -6,6 +6,7 @@ Vendor pages: developer.zendesk.com/api-reference/ticketing (tickets, ticket_com
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import html
 import re
 from collections.abc import Iterable, Mapping
@@ -67,6 +68,11 @@ def escape_html(text: str) -> str:
 def neutral(text: str) -> str:
     """`text` with a word joiner between braces, so that Zendesk resolves no `{{placeholder}}` or `{% tag %}` in it."""
     return _PLACEHOLDER.sub("\\1\u2060", text)
+
+
+def operation_of(named: str) -> str:
+    """The operation id of a write that has no action of its own: the same name gives the same id, so it counts once."""
+    return "op_" + hashlib.sha256(named.encode()).hexdigest()[:24]
 
 
 class ZendeskClient(ZendeskWire):

@@ -16,13 +16,13 @@ import click
 import sqlalchemy as sa
 
 from billing.money import Money, totals
-from billing.reply import same_words
 from integrations.store import approvals
 from integrations.store.approvals import Approval
 from integrations.store.tables import action, approval, audit, card, correction, delivery
 from zendesk.applying import GIVES_BACK
 from zendesk.commands import USAGE, Stop
 from zendesk.desk import Desk
+from zendesk.notes import edited
 
 USUAL = timedelta(days=7)
 
@@ -135,9 +135,7 @@ def _between(at: sa.ColumnElement[Any], since: datetime, until: datetime) -> tup
 def _of_approval(connection: sa.Connection, one: Approval) -> Answer:
     if approvals.left_out(connection, one.id):
         return Answer.SKIPPED
-    follow_up = one.follow_up
-    same = same_words(str(follow_up.get("body", "")), str(follow_up.get("planned", "")))
-    return Answer.AS_PROPOSED if same else Answer.EDITED
+    return Answer.EDITED if edited(one.follow_up) else Answer.AS_PROPOSED
 
 
 def _would_have_moved(connection: sa.Connection, recorded: list[str]) -> dict[str, dict[str, int]]:

@@ -21,7 +21,7 @@ from billing.steps import KINDS, decode
 from integrations.errors import OutsideError
 from integrations.jobs import Job
 from integrations.store import approvals, audit, cards
-from integrations.store.approvals import ASK_A_PERSON, ON_ITS_WAY, Action, Approval
+from integrations.store.approvals import ASK_A_PERSON, ON_ITS_WAY, OPEN, Action, Approval
 from zendesk import claims
 from zendesk.desk import Desk
 from zendesk.notes import Writer
@@ -30,7 +30,6 @@ from zendesk.plans import thaw
 FRESH = timedelta(seconds=60)  # facts read this long ago still count as read before the first write
 REPLAYABLE = timedelta(hours=23)  # Stripe keeps an idempotency key for 24 hours at least
 SOON = 0.0
-OPEN = ("pending", "holding", "sending", "unknown")
 WRITTEN = frozenset({"write_internal_note", "public_reply"})  # these go to Zendesk
 FAILED_LATER = frozenset({"refund_failed", "refund_canceled"})  # Stripe took the refund, and it did not arrive
 GIVES_BACK = frozenset({"refund_charge", "create_credit_note", "grant_balance_credit"})
@@ -282,7 +281,7 @@ def settle(
     if changed:
         note_audit(desk, connection, approval, action, receipt.outcome, receipt)
     if changed and action.kind == "refund_charge" and receipt.outcome == "done" and receipt.status in ON_ITS_WAY:
-        partition = approval.customer or f"ticket:{approval.ticket_id}"
+        partition = approvals.partition(approval.customer, approval.ticket_id)
         desk.queue.put(
             connection, Job(queue="follow", key=f"follow:{action.id}", argument=action.id, partition=partition)
         )

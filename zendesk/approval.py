@@ -357,6 +357,5 @@ def _audit(
 
 
 def _enqueue(desk: Desk, connection: sa.Connection, approval_id: str, customer: str | None, ticket_id: int) -> None:
-    partition = customer or f"ticket:{ticket_id}"
-    job = Job(queue="apply", key=f"apply:{approval_id}", argument=approval_id, partition=partition)
-    desk.queue.put(connection, job)
+    mine = approvals.partition(customer, ticket_id)
+    desk.queue.put(connection, Job(queue="apply", key=f"apply:{approval_id}", argument=approval_id, partition=mine))

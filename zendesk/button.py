@@ -87,11 +87,10 @@ def _money_label(chosen: Sequence[Row], say: Wording, second: bool, dry: bool = 
 
 def _steps_label(card: Card, n: int, say: Wording) -> Markup:
     steps = rows(part(card, "plan"), "steps")
-    for step in (
-        steps if not any(KINDS[step["kind"]].moves for step in steps if step.get("kind") in KINDS) else ()
-    ):  # a write never hides behind a name
-        if step.get("kind") == "hand_over":
-            return Markup("{}").format(step.get("title") or say("bar.hand_over"))
+    moves = any(KINDS[step["kind"]].moves for step in steps if step.get("kind") in KINDS)
+    handed = next((step for step in steps if step.get("kind") == "hand_over"), None)
+    if handed and not moves:  # a write never hides behind a name
+        return Markup("{}").format(handed.get("title") or say("bar.hand_over"))
     return say("bar.would" if dry_run(card) else "bar.approve", n=n)
 
 

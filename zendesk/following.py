@@ -6,7 +6,6 @@ when Stripe tells of a change. What failed is shown, noted on the ticket and no 
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 
 from billing.money import Money
@@ -14,11 +13,12 @@ from integrations.errors import OutsideError, Refused
 from integrations.store import approvals, audit, cards
 from integrations.store.approvals import ON_ITS_WAY, Action, Approval
 from integrations.stripe_wire import NEVER_PAID
-from integrations.zendesk_client import escape_html
+from integrations.zendesk_client import escape_html, operation_of
 from zendesk import undoing
 from zendesk.applying import FAILED_LATER
 from zendesk.desk import Desk
 from zendesk.gap_counting import recount
+from zendesk.notes import edited
 
 SOONEST, LATEST = 60.0, 12 * 3600.0  # seconds between two looks
 LONGEST = timedelta(days=30)  # Stripe's own end: after it a person decides
@@ -127,7 +127,7 @@ class Following:
             return None
         try:
             self._desk.zendesk.update_ticket(
-                approval.ticket_id, operation_id=_operation(action), stage="refund_failed",
+                approval.ticket_id, operation_id=operation_of(f"{action.id}:failed"), stage="refund_failed",
                 note_html=_note(approval, action), add_tags=("billing_desk",), look_first=True,
             )  # fmt: skip
         except OutsideError as error:
@@ -142,13 +142,8 @@ class Following:
 
 def _reply_after(approval: Approval) -> str:
     """Our own unsent draft is written anew from the receipts; an agent's words about a refund are not offered on."""
-    follow_up = approval.follow_up
-    edited = str(follow_up["body"]).strip() != str(follow_up.get("planned", "")).strip() or not follow_up.get("facts")
-    return "none" if approval.reply_state == "ready" and edited else approval.reply_state
-
-
-def _operation(action: Action) -> str:
-    return "op_" + hashlib.sha256(f"{action.id}:failed".encode()).hexdigest()[:24]
+    theirs = edited(approval.follow_up) or not approval.follow_up.get("facts")
+    return "none" if approval.reply_state == "ready" and theirs else approval.reply_state
 
 
 def _note(approval: Approval, action: Action) -> str:

@@ -6,7 +6,6 @@ news. Every write carries an operation id made of what it says, so that doing it
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from typing import Any
 
@@ -19,7 +18,8 @@ from integrations.errors import NotFound, OutsideError, RateLimited, Refused
 from integrations.jobs import Job
 from integrations.store import cards
 from integrations.store.tables import gap, gap_news, gap_ticket
-from integrations.zendesk_client import escape_html
+from integrations.zendesk_client import escape_html, operation_of
+from zendesk.card import stamp
 from zendesk.desk import Desk
 from zendesk.gap_letters import letter
 
@@ -153,7 +153,7 @@ def of_ticket(connection: sa.Connection, ticket_id: int) -> dict[str, Any] | Non
     if row is None:
         return None
     return {
-        "id": _operation(row), "outcome": row.outcome, "at": row.closed_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "id": _operation(row), "outcome": row.outcome, "at": stamp(row.closed_at),
         "locale": row.locale, "body": row.body, "title": CATALOGUE[row.kind].title if row.kind in CATALOGUE else "",
         "issue": {"number": row.issue_number, "url": row.issue_url} if row.issue_number else None,
     }  # fmt: skip
@@ -161,7 +161,7 @@ def of_ticket(connection: sa.Connection, ticket_id: int) -> dict[str, Any] | Non
 
 def _operation(row: Any) -> str:
     named = f"{row.fingerprint}:{row.ticket_id}:{row.outcome}:{row.closed_at.isoformat()}"
-    return "op_" + hashlib.sha256(named.encode()).hexdigest()[:24]
+    return operation_of(named)
 
 
 def _note(row: Any, issue: Any) -> str:

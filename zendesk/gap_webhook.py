@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import re
 
 from flask import Blueprint, Response, request
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from github_issues import webhook
 from github_issues.webhook import Event
-from integrations.metrics import record
 from integrations.store import deliveries
-from zendesk.answers import refused, said
+from zendesk.answers import distrusted, misshapen, not_stored, read_object, refused, said
 from zendesk.desk import Desk
 from zendesk.gap_news import ask
 from zendesk.refusals import Refusal
 
-log = logging.getLogger(__name__)
 _DELIVERY = re.compile(r"[A-Za-z0-9-]{1,100}")
 _HEADERS = ("X-Hub-Signature-256", "X-GitHub-Delivery", "X-GitHub-Event")
 
@@ -33,21 +30,18 @@ def blueprint(desk: Desk) -> Blueprint:
         body = request.get_data(cache=False)
         doubled = any(len(request.headers.getlist(name)) > 1 for name in _HEADERS)
         if doubled or not webhook.trusted(secrets, request.headers.get("X-Hub-Signature-256"), body):
-            record("webhook_rejected_total", reason="signature")
-            log.warning("webhook_rejected", extra={"code": "signature"})
-            return refused(Refusal("unauthorized", "The signature is wrong or missing."))
+            return distrusted("signature")
         try:
             return _received(desk, body)
         except ValueError:
-            record("webhook_rejected_total", reason="shape")
-            return refused(Refusal("bad_request", "The body is not an event of GitHub's as JSON."))
+            return misshapen("The body is not an event of GitHub's as JSON.")
 
     return routes
 
 
 def _received(desk: Desk, body: bytes) -> Response:
     """Answer a trusted delivery. Raises ValueError for another shape."""
-    document, key = webhook.parsed(body), request.headers.get("X-GitHub-Delivery", "")
+    document, key = read_object(body), request.headers.get("X-GitHub-Delivery", "")
     kind = request.headers.get("X-GitHub-Event", "")
     if not _DELIVERY.fullmatch(key) or not kind:
         raise ValueError("no delivery id or event")
@@ -76,9 +70,6 @@ def _accept(desk: Desk, event: Event, key: str) -> Response:
                 return said({"status": "already_seen"})
             ask(desk, connection, fingerprint, identifier)
             deliveries.finish(connection, identifier, "done")
-    except (DBAPIError, SQLAlchemyError) as error:
-        log.error("store_unavailable", extra={"code": type(error).__name__})
-        answer = refused(Refusal("store_unavailable", "The delivery could not be stored. Send it again."))
-        answer.headers["Retry-After"] = "30"
-        return answer
+    except SQLAlchemyError as error:
+        return not_stored(error)
     return said({"status": "accepted", "delivery_id": identifier}, 202)

@@ -17,12 +17,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from billing.gap import CATALOGUE
-from billing.reply import same_words
 from github_issues.ledger import sums
 from integrations.store.approvals import left_out, paid
 from integrations.store.tables import action, approval, audit, card, correction, delivery, gap, gap_ticket
 from zendesk.applying import GIVES_BACK
 from zendesk.gap_counting import plan_of
+from zendesk.notes import edited
 
 WEEKS = 8
 _NAME = re.compile(r"([0-9]{4})-W([0-9]{2})")
@@ -154,9 +154,7 @@ def _overruled(connection: sa.Connection, week: Week) -> set[int]:
 
 def _edited(connection: sa.Connection, row: Any) -> bool:
     """Whether the agent changed our reply or left steps out."""
-    if not same_words(str(row.follow_up.get("body", "")), str(row.follow_up.get("planned", ""))):
-        return True
-    return left_out(connection, row.id)
+    return edited(row.follow_up) or left_out(connection, row.id)
 
 
 def _pace(connection: sa.Connection, week: Week) -> dict[str, int | None]:

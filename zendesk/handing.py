@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from integrations.errors import OutsideError
 from integrations.store import audit, cards
-from integrations.zendesk_client import escape_html
+from integrations.zendesk_client import escape_html, operation_of
 from zendesk.agents import Agent
 from zendesk.desk import Desk
 from zendesk.notes import sections_html
@@ -37,12 +36,11 @@ def hand_over(desk: Desk, ticket_id: int, agent: Agent) -> None:
 def _write(desk: Desk, ticket_id: int, document: Mapping[str, Any], agent: Agent) -> None:
     sections = (document.get("handoff") or {}).get("sections", {})
     mark = f"{ticket_id}:{document.get('as_of')}:{agent.id}"
-    operation = "op_" + hashlib.sha256(mark.encode()).hexdigest()[:24]
     note = f"<p><b>Billing: handed over by {escape_html(agent.name)}</b></p>{sections_html(sections)}"
     try:
         desk.zendesk.update_ticket(
-            ticket_id, operation_id=operation, stage="hand_over", note_html=note, add_tags=("billing_desk", TAG),
-            look_first=True,
+            ticket_id, operation_id=operation_of(mark), stage="hand_over", note_html=note,
+            add_tags=("billing_desk", TAG), look_first=True,
         )  # fmt: skip
     except OutsideError as error:
         raise Refusal("upstream_no_answer", "Zendesk did not take the note. No money moved. Try again.") from error

@@ -91,20 +91,23 @@ def reply_body(desk: Desk, approval: Approval, actions: Sequence[Action], docume
 
     Ours are told where nothing was edited, and where the agent's words turned out not to be true.
     """
-    follow_up = approval.follow_up
-    body, facts = str(follow_up["body"]), follow_up.get("facts")
-    if facts and (same_words(body, str(follow_up.get("planned", ""))) or untrue_now(approval, actions)):
+    body, facts = str(approval.follow_up["body"]), approval.follow_up.get("facts")
+    if facts and (not edited(approval.follow_up) or untrue_now(approval, actions)):
         body = final(facts, receipts_of(actions), desk.policy)
     return fill_links(body, desk.links(thaw(approval.plan), document))
 
 
+def edited(follow_up: Mapping[str, Any]) -> bool:
+    """Whether the agent changed the reply that we drafted."""
+    return not same_words(str(follow_up.get("body", "")), str(follow_up.get("planned", "")))
+
+
 def untrue_now(approval: Approval, actions: Sequence[Action]) -> tuple[str, ...]:
     """What an edited reply says against the receipts: its steps were approved, and one of them did not happen."""
-    follow_up = approval.follow_up
-    body, facts = str(follow_up["body"]), follow_up.get("facts")
-    if not facts or same_words(body, str(follow_up.get("planned", ""))):
+    facts = approval.follow_up.get("facts")
+    if not facts or not edited(approval.follow_up):
         return ()
-    return untrue(body, facts, receipts_of(actions))
+    return untrue(str(approval.follow_up["body"]), facts, receipts_of(actions))
 
 
 def receipts_of(actions: Sequence[Action]) -> tuple[Receipt, ...]:

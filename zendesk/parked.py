@@ -17,6 +17,7 @@ from integrations.jobs import Job
 from integrations.store import approvals, audit
 from integrations.store.approvals import Action, Approval
 from integrations.store.tables import action as actions
+from integrations.stripe_wire import MARK
 from zendesk.applying import settle, step_object
 from zendesk.desk import Desk
 from zendesk.gap_counting import recount
@@ -89,7 +90,7 @@ def _go_on(desk: Desk, connection: sa.Connection, parked: Parked, operator: str,
     )  # fmt: skip
     job = Job(
         queue="apply", key=f"apply:{approval.id}:{secrets.token_hex(4)}", argument=approval.id,
-        partition=approval.customer or f"ticket:{approval.ticket_id}",
+        partition=approvals.partition(approval.customer, approval.ticket_id),
     )  # fmt: skip
     desk.queue.put(connection, job)
 
@@ -99,7 +100,7 @@ def _parked(connection: sa.Connection, action_id: str) -> Parked:
     approval = approvals.read(connection, action.approval_id) if action else None
     if action is None or approval is None:
         raise NotParked(action_id)
-    of_ours = " with metadata billing_desk_action = " + action.id if action.kind in KINDS else ""
+    of_ours = f" with metadata {MARK} = {action.id}" if action.kind in KINDS else ""
     check = _CHECK.get(action.kind, "whether this object is as the step would leave it")
     return Parked(
         action=action,

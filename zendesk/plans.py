@@ -19,9 +19,10 @@ from integrations.store.cards import StoredCard
 
 
 def in_round(digest: str, round_: int) -> str:
-    """The digest that is shown and approved. A plan that was stopped comes back in the next round under another one,
+    """The digest that is shown and approved.
 
-    so that a late copy of the first approval approves nothing.
+    A plan that was stopped comes back in the next round under another one: a late copy of the first approval must
+    approve nothing.
     """
     return digest if round_ == 1 else "sha256:" + hashlib.sha256(f"{digest}:{round_}".encode()).hexdigest()
 

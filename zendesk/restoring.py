@@ -21,9 +21,9 @@ from billing.plan import Impact, Plan, Receipt
 from billing.steps import RefundCharge, encode
 from integrations.errors import Forbidden, OutsideError, Refused
 from integrations.store import approvals, audit, marks
-from integrations.store.approvals import Action
+from integrations.store.approvals import OPEN, Action
 from integrations.stripe_effects import Effect
-from zendesk.applying import OPEN, WRITTEN, settle
+from zendesk.applying import WRITTEN, settle
 from zendesk.desk import Desk
 from zendesk.notes import Writer
 from zendesk.plans import freeze

@@ -6,8 +6,6 @@ a refund of ours is asked about. Events may come late, twice or in any order; co
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -16,23 +14,21 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Blueprint, Response, request
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from integrations.jobs import Job
-from integrations.metrics import record
 from integrations.store import approvals, cards, deliveries
-from zendesk.answers import refused, said
+from integrations.stripe_wire import MARK
+from zendesk.answers import distrusted, misshapen, not_stored, read_object, refused, said
 from zendesk.desk import Desk
 from zendesk.refusals import Refusal
 from zendesk.signatures import Untrusted, check_stripe_webhook
 
-log = logging.getLogger(__name__)
 HEADER = "Stripe-Signature"
 CALM = 15  # seconds in which all changes of one customer lead to one reading
 RECENT = timedelta(days=90)  # cards that are older are read again when their ticket is opened
 MOST_TICKETS = 20
 REFUND_CHANGES = frozenset({"refund.updated", "refund.failed", "charge.refund.updated"})
-_MARK = "billing_desk_action"
 _NAMES = re.compile(r"(?:cus|ch|py)_[A-Za-z0-9_]{1,70}")
 _REFUND = re.compile(r"(?:re|pyr)_[A-Za-z0-9_]{1,70}")
 
@@ -85,14 +81,11 @@ def blueprint(desk: Desk) -> Blueprint:
                 raise Untrusted("missing" if not signatures else "doubled_header")
             check_stripe_webhook(desk.settings.stripe_webhook_secrets, signatures[0], body, desk.now())
         except Untrusted as reason:
-            log.warning("webhook_rejected", extra={"code": str(reason)})
-            record("webhook_rejected_total", reason=str(reason))
-            return refused(Refusal("unauthorized", "The signature is wrong, missing or too old."))
+            return distrusted(str(reason))
         try:
             event = _read(body)
         except ValueError:
-            record("webhook_rejected_total", reason="shape")
-            return refused(Refusal("bad_request", "The body is no event of Stripe's."))
+            return misshapen("The body is no event of Stripe's.")
         return _accept(desk, event)
 
     return routes
@@ -101,8 +94,8 @@ def blueprint(desk: Desk) -> Blueprint:
 def _read(body: bytes) -> Event:
     """The event's names. ValueError for anything else."""
     try:
-        return dict(_EVENT.load(json.loads(body)))
-    except (RecursionError, UnicodeDecodeError, ValidationError) as error:
+        return dict(_EVENT.load(read_object(body)))
+    except ValidationError as error:
         raise ValueError("not an event") from error
 
 
@@ -120,11 +113,8 @@ def _accept(desk: Desk, event: Event) -> Response:
             if ignored is None and not _start(desk, connection, event):
                 ignored = "nobody_asks"
             deliveries.finish(connection, identifier, "ignored" if ignored else "done", ignored)
-    except (DBAPIError, SQLAlchemyError) as error:
-        log.error("store_unavailable", extra={"code": type(error).__name__})
-        answer = refused(Refusal("store_unavailable", "The delivery could not be stored. Send it again."))
-        answer.headers["Retry-After"] = "30"
-        return answer
+    except SQLAlchemyError as error:
+        return not_stored(error)
     if ignored:
         return said({"status": "ignored", "reason": ignored, "delivery_id": identifier}, 202)
     return said({"status": "accepted", "delivery_id": identifier}, 202)
@@ -144,9 +134,9 @@ def _ours(connection: sa.Connection, event: Event) -> bool:
     if key:
         return approvals.sent_with(connection, key)
     metadata, before = event["data"]["object"].get("metadata"), event["data"]["previous_attributes"] or {}
-    action = metadata.get(_MARK) if isinstance(metadata, Mapping) else None
-    written = before.get("metadata") if event["type"].endswith(".updated") else {_MARK: None}
-    fresh = event["type"].endswith((".created", ".updated")) and isinstance(written, Mapping) and _MARK in written
+    action = metadata.get(MARK) if isinstance(metadata, Mapping) else None
+    written = before.get("metadata") if event["type"].endswith(".updated") else {MARK: None}
+    fresh = event["type"].endswith((".created", ".updated")) and isinstance(written, Mapping) and MARK in written
     return fresh and isinstance(action, str) and approvals.read_action(connection, action) is not None
 
 
@@ -174,7 +164,7 @@ def _wake(desk: Desk, connection: sa.Connection, event: Event) -> bool:
     if action is None or approval is None:
         return False
     argument = f"{action.id}:{event['id']}"
-    partition = approval.customer or f"ticket:{approval.ticket_id}"
+    partition = approvals.partition(approval.customer, approval.ticket_id)
     desk.queue.put(connection, Job(queue="follow", key=f"follow:{argument}", argument=argument, partition=partition))
     return True
 

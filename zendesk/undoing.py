@@ -18,11 +18,11 @@ from billing.steps import decode
 from integrations.errors import OutsideError
 from integrations.jobs import Job
 from integrations.store import approvals, audit
-from integrations.store.approvals import ASK_A_PERSON, Action, Approval
+from integrations.store.approvals import ASK_A_PERSON, OPEN, Action, Approval
 from integrations.stripe_executor import StripeExecutor
 from integrations.stripe_restoring import Before
 from zendesk.agents import Agent
-from zendesk.applying import OPEN, REPLAYABLE
+from zendesk.applying import REPLAYABLE
 from zendesk.desk import Desk
 from zendesk.refusals import Refusal
 
@@ -83,7 +83,7 @@ def _intent(desk: Desk, connection: sa.Connection, approval: Approval, action: A
         connection, at=now, actor=f"agent:{agent.id}", event="undo_sending", ticket_id=approval.ticket_id, body=body
     )
     # Should this process die, or the answer be lost, the job goes on; it finds nothing to do after a clear answer.
-    partition = action.customer or f"ticket:{approval.ticket_id}"
+    partition = approvals.partition(action.customer, approval.ticket_id)
     job = Job(queue="follow", key=f"follow:{identifier}", argument=identifier, partition=partition, after=AFTER)
     desk.queue.put(connection, job)
     return next(one for one in approvals.undos(connection, approval.id) if one.id == identifier)

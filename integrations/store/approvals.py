@@ -14,6 +14,7 @@ from integrations.store.deliveries import insert_ignore
 from integrations.store.tables import action, approval, card_object, gate
 
 ENDED = ("done", "partly_done", "stopped", "needs_person")
+OPEN = ("pending", "holding", "sending", "unknown")  # a step that runs, waits, or is for a person to settle
 UNDO = "undo"  # kind of an action that takes another one back
 DRY_RUN = "dry_run"  # reason of an approval and its steps that were recorded only: policy applies nothing
 ON_ITS_WAY = frozenset({"pending", "requires_action"})  # a refund's status while nobody knows how it ends
@@ -199,6 +200,11 @@ def by_receipt(connection: sa.Connection, kind: str, identifier: str) -> Action 
 def sent_with(connection: sa.Connection, key: str) -> bool:
     """Whether a write of ours went out with this idempotency key."""
     return connection.execute(sa.select(action.c.id).where(action.c.key == key)).first() is not None
+
+
+def partition(customer: str | None, ticket_id: int) -> str:
+    """Jobs of one partition run one after the other: one customer's, or one ticket's where nobody was found."""
+    return customer or f"ticket:{ticket_id}"
 
 
 def show(connection: sa.Connection, ticket_id: int, objects: Iterable[str], now: datetime) -> None:

@@ -14,11 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from integrations.store.approvals import ENDED
+from integrations.store.approvals import ENDED, OPEN
 from integrations.store.tables import action, approval, card, card_object, correction, delivery, gap_news, gap_ticket
 
-# A step in one of these states still needs plan, reply and card: it runs, waits, or is for a person to settle.
-OPEN = ("pending", "holding", "sending", "unknown")
 _NO_REPLY = {"body": "", "planned": "", "facts": None}
 _INSIDE = (".", "_", "-", "+", "%")  # may stand before the part of an address that was looked for
 _PREPARED = ("told", "left")  # news that nobody waits for

@@ -110,10 +110,12 @@ def opened(stage: Stage, page: Page) -> tuple[Page, Frame]:
 
 
 def app_frame(page: Page) -> Frame:
-    expect(page.frame_locator("#app").locator("body[data-ready]")).to_be_visible()
-    frame = page.locator("#app").element_handle().content_frame()
-    assert frame is not None
-    return frame
+    """The app's frame, ready: one that a new one replaces while we look is no longer in the page, so we look again."""
+    for _ in range(50):
+        expect(page.frame_locator("#app").locator("body[data-ready]")).to_be_visible()
+        if frame := page.locator("#app").element_handle().content_frame():
+            return frame
+    raise AssertionError("the app's frame is replaced again and again")
 
 
 def ask(stage: Stage, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
