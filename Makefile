@@ -3,6 +3,9 @@ BIN := .venv/bin
 SETUP_STAMP := .venv/.setup-done
 PRODUCT := billing integrations zendesk github_issues app.py
 
+# Half the tests start processes: each of them would compile the product anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test bench chaos eval fmt gallery chromium properties mutate zcli
 
 help:

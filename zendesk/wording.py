@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
@@ -22,11 +22,12 @@ from babel.dates import format_date, format_time
 from babel.numbers import format_decimal, parse_pattern
 from markupsafe import Markup
 
-from billing.money import exponent
+from billing.money import exponent, parse_decimal
 
 LANGUAGES = ("en", "de")
 _MINUS = "\u2212"
 _KEPT_CONTROLS = "\n"
+_PLAIN_AMOUNT = re.compile(r"(?<![\d.,])(\d{1,12}(?:\.\d{1,3})?) ([A-Z]{3})\b")
 _Form = str | Mapping[str, str]
 
 
@@ -55,6 +56,8 @@ def _flat(tree: Mapping[str, Any], prefix: str) -> dict[str, _Form]:
 
 def plain(text: str) -> str:
     """Without characters that change how neighbours are shown: controls, bidirectional marks, zero-width ones."""
+    if text.isprintable():
+        return text
     spaced = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
     return "".join(c for c in spaced if c in _KEPT_CONTROLS or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"})
 
@@ -120,6 +123,15 @@ class Wording:
         """Sums per currency, the larger one first, joined with a plus sign; empty when there is none."""
         pairs = sorted(((sums or {}).items()), key=lambda pair: -abs(pair[1]))
         return " + ".join(self.money(sign * amount, currency) for currency, amount in pairs if amount)
+
+    def amounts(self, text: str, currencies: Set[str]) -> str:
+        """A sentence of the core with its amounts (`29.00 USD`) in the reader's notation; only in these currencies."""
+
+        def noted(found: re.Match[str]) -> str:
+            money = parse_decimal(found[1], found[2].lower()) if found[2] in currencies else None
+            return self.money(money.amount, money.currency) if money else found[0]
+
+        return _PLAIN_AMOUNT.sub(noted, text)
 
     def typed(self, text: str) -> str:
         """An amount to type (`290.00`) with the reader's decimal mark."""
