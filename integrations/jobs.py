@@ -28,7 +28,7 @@ Handler = Callable[[str], float | None]
 # Runs at once in one worker. Few: they share one interpreter, and runs that all crawl are all lost in a crash.
 PLACES: Mapping[str, int] = {"enrich": 4, "apply": 16, "follow": 2, "gap": 2, "tidy": 1}
 # Seconds between looks at a queue. Each look costs, idle too: often only where an agent waits for what comes.
-LOOKS: Mapping[str, float] = {"enrich": 0.2, "apply": 0.1, "follow": 1.0, "gap": 0.5, "tidy": 2.0}
+LOOKS: Mapping[str, float] = {"enrich": 0.25, "apply": 0.2, "follow": 2.0, "gap": 1.0, "tidy": 5.0}
 VERSION = "jobs-1"  # changes only with the shape of run_job; a drain is due then
 RETRY_SECONDS = 5.0
 LONGEST_NAP = 2.0  # seconds a run may sleep in its place; after that it goes on as a new run

@@ -24,7 +24,7 @@ def wide_rig(tmp_path: Path, store_url: str) -> Iterator[Rig]:
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_150_approvals_take_effect_once_while_processes_are_killed_and_answers_are_lost(wide_rig: Rig) -> None:
-    toll = kill_again_and_again(wide_rig, kills=40, batch=MANY)
+    toll = kill_again_and_again(wide_rig, kills=20, batch=MANY, seconds=25)
     print(f"\n{toll}")
     assert toll.effects >= MANY
     assert toll.lost["stripe"]

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,8 +15,8 @@ import pytest
 import requests
 
 from testkit.indoors import migrated_copy
-from testkit.nursery import alive, kill
-from testkit.rig import ROOT, Rig, free_port, wait_for
+from testkit.nursery import alive, kill, run_to_end
+from testkit.rig import Rig, free_port, wait_for
 
 SECRETS = {
     "BILLING_DESK_SECRET_KEY": "page-signing-key-of-this-test",
@@ -39,10 +38,7 @@ def end_of(folder: Path, arguments: list[str], **changes: str | None) -> subproc
     """Run a command to its end with only these settings."""
     settings = WHOLE | {"DATABASE_URL": f"sqlite:///{folder / 'desk.db'}"} | changes
     clean = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
-    return subprocess.run(
-        [sys.executable, "-m", "app", *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-        env=clean | {name: value for name, value in settings.items() if value is not None} | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    return run_to_end(arguments, clean | {name: v for name, v in settings.items() if v is not None}, folder=folder)
 
 
 def one_line(ended: subprocess.CompletedProcess[str], *names: str) -> str:
@@ -168,14 +164,30 @@ def test_a_stop_finishes_the_request_that_runs_and_takes_no_new_one(running: Rig
     assert "Traceback" not in (running.folder / "web.log").read_text()
 
 
-def test_a_second_process_on_the_same_sqlite_file_is_refused_and_the_first_stops_within_seconds(running: Rig) -> None:
-    second = running.cli("serve", "--port", str(free_port()))
-    assert second.returncode == 2
-    assert "Another billing-desk serves this SQLite file." in second.stderr
-    assert running.get("/readyz", token=None).status_code == 200
+def test_of_two_processes_on_one_sqlite_file_one_serves_and_one_says_why_and_the_first_stops_within_seconds(
+    small_rig: Rig,
+) -> None:
+    started: dict[int, tuple[str, Path]] = {}
+    for port in (free_port(), free_port()):  # at the same instant
+        log = small_rig.folder / f"{port}.log"
+        pid = small_rig.nursery.start(["serve", "--port", str(port)], small_rig.environment, log)
+        started[pid] = (f"http://127.0.0.1:{port}", log)
+
+    def said(pid: int) -> str:
+        return started[pid][1].read_text() if started[pid][1].exists() else ""
+
+    def settled() -> bool:
+        return sum(map(alive, started)) == 1 and any("listens on" in said(pid) for pid in started if alive(pid))
+
+    wait_for(settled, 10, lambda: str(list(map(said, started))))
+    (first,) = filter(alive, started)
+    (second,) = set(started) - {first}
+    assert said(second).startswith("Error: Another billing-desk serves this SQLite file.")
+    assert said(second).count("\n") == 1
+    assert requests.get(started[first][0] + "/readyz", timeout=10).status_code == 200
     began = time.monotonic()
-    kill(running.web, signal.SIGTERM)
-    wait_for(lambda: not alive(running.web), 10, "it does not stop")
+    kill(first, signal.SIGTERM)
+    wait_for(lambda: not alive(first), 10, "it does not stop")
     assert time.monotonic() - began < 10
 
 

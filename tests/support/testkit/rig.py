@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from integrations.store.tables import approval
 from integrations.twins.github_twin import GitHubTwin
 from integrations.twins.stripe_twin import StripeTwin, World
 from integrations.twins.zendesk_twin import ZendeskTwin
-from testkit.nursery import Nursery, alive, kill
+from testkit.nursery import Nursery, alive, kill, run_to_end
 
 ROOT = Path(__file__).resolve().parents[3]
 WEBHOOK_SECRET = "whs-" + "k" * 24
@@ -104,16 +103,7 @@ class Rig:
 
     def cli(self, *arguments: str, text: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one command of the product to its end, in its own process."""
-        return subprocess.run(
-            [sys.executable, "-m", "app", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **self.environment, **environment, "PYTHONPATH": str(ROOT)},
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run_to_end(list(arguments), {**os.environ, **self.environment, **environment}, text=text or "")
 
     def start_web(self) -> int:
         log = self.folder / "web.log"
@@ -258,7 +248,7 @@ def rigged(folder: Path, database_url: str | None = None, *, policy: str = POLIC
         stripe = stack.enter_context(StripeTwin(check_responses=False))
         zendesk, github = stack.enter_context(ZendeskTwin()), stack.enter_context(GitHubTwin())
         zendesk.update_limit = zendesk.auto_deliver = False
-        nursery = stack.enter_context(Nursery(ROOT))
+        nursery = stack.enter_context(Nursery())
         rig = Rig(
             folder=folder, database_url=url, stripe=stripe, zendesk=zendesk, github=github, world=World(stripe),
             nursery=nursery, policy=policy,
