@@ -13,6 +13,7 @@ from tests.billing.builders import (
     at,
     charge,
     checkout_session,
+    discount,
     dispute,
     invoice,
     line,
@@ -24,6 +25,7 @@ from tests.billing.builders import (
     snapshot,
 )
 from tests.billing.teo import (
+    CREW,
     DINAR,
     LITE,
     MAX,
@@ -87,6 +89,19 @@ def coupon_gone() -> BillingSnapshot:
     old, new = paid_period(main, "2026-10-17", 590), paid_period(main, "2026-11-17", 1190)
     cheap = replace(old[0], subtotal=1190, discount_amount=600, lines=(line(1190, LITE),))
     return world(main, cheap, new, old[1])
+
+
+def free_crew(first_sum: int = 0) -> BillingSnapshot:
+    """A crew for nothing by coupon, and one more member on 12 November, taken in full."""
+    gift = discount("di_gift", percent_off=100.0, duration="forever")
+    team = sub("sub_c", CREW, quantity=3, discounts=(gift,))
+    begun = invoice("in_c0", first_sum, "2026-10-17", customer="cus_T7", subscription="sub_c", currency="eur",
+                    billing_reason="subscription_create")  # fmt: skip
+    grown = invoice("in_c1", 620, "2026-11-12", customer="cus_T7", subscription="sub_c", currency="eur",
+                    billing_reason="subscription_update",
+                    lines=(line(620, CREW, proration=True, quantity=3),))  # fmt: skip
+    return world(team, begun, grown, charge("ch_c1", 620, "2026-11-12", invoice="in_c1", customer="cus_T7",
+                                            currency="eur"))  # fmt: skip
 
 
 def first_try(status: str, day: str, bill: str) -> BillingSnapshot:
@@ -218,6 +233,7 @@ WORLDS: dict[str, Callable[[], BillingSnapshot]] = {
     "two orders": lambda: orders({"order_id": "K-17"}, {"order_id": "K-18"}),
     "two skus": lambda: orders({"sku": "poster"}, {"sku": "mug"}),
     "hold, not a charge": released_hold,
+    "a free crew that grew": free_crew,
     "nine seats": crew,
     "two places": lambda: owned({"org_id": "n"}, {"org_id": "s"}),
     "two people": lambda: owned({"member": "ana"}, {"member": "leo"}),
