@@ -32,7 +32,8 @@ from integrations.replies import retry_after
 API_VERSION = "2026-10-28.endive"
 OTHER_MODE = "other_mode"
 """Our code for: the id exists, in the other of test and live mode."""
-_PERMISSION = re.compile(r"rak_[a-z_]{3,60}")
+# Named as 'rak_charge_read' until 2026, as ('charge_read') since: https://github.com/stripe/stripe-cli/pull/2017
+_PERMISSION = re.compile(r"'(?:rak_)?([a-z_]{1,60}_(?:read|write))'")
 
 
 def open_client(key: str, base: str, session: CappedSession) -> stripe.StripeClient:
@@ -120,7 +121,7 @@ def _inner_code(error: stripe.StripeError) -> str | None:
 def _permission(error: stripe.StripeError) -> str | None:
     """The missing permission's name out of Stripe's text, which itself quotes a masked key and goes nowhere."""
     found = _PERMISSION.search(_words(error))
-    return found.group() if found else None
+    return f"rak_{found[1]}" if found else None
 
 
 def _words(error: stripe.StripeError) -> str:

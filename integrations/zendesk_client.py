@@ -24,6 +24,7 @@ from integrations.zendesk_schemas import (
     GroupMembership,
     Ticket,
     TicketField,
+    Trigger,
     User,
     UserIdentity,
     Webhook,
@@ -308,6 +309,11 @@ class ZendeskClient(ZendeskWire):
         secret = holder.get("secret") if isinstance(holder, dict) else None
         return secret if isinstance(secret, str) and secret else reply.garbled()
 
+    def triggers(self) -> tuple[Trigger, ...]:
+        """All ticket triggers that are switched on. Needs `triggers:read`."""
+        call = Call(method="GET", path="/api/v2/triggers", query={"active": "true"})
+        return self.pages(call, "triggers", "trigger", Trigger, _MOST_PAGES)
+
     def ticket_fields(self) -> tuple[TicketField, ...]:
         """All ticket fields of the account."""
         call = Call(method="GET", path="/api/v2/ticket_fields")
@@ -354,9 +360,11 @@ class ZendeskClient(ZendeskWire):
         call = Call(method="GET", path="/api/v2/apps/installations")
         return self.pages(call, "installations", "installation", AppInstallation, 1)
 
-    def install_app(self, app_id: int, settings: Mapping[str, str]) -> AppInstallation:
-        """Installs the app with its settings (`name` is one of them)."""
-        body = {"app_id": app_id, "settings": dict(settings), "enabled": True}
+    def install_app(
+        self, app_id: int, settings: Mapping[str, str], restrictions: Mapping[str, list[int]] | None = None
+    ) -> AppInstallation:
+        """Installs the app with its settings (`name` is one of them); `restrictions`: which roles and groups see it."""
+        body = {"app_id": app_id, "settings": dict(settings), "enabled": True, **(restrictions or {})}
         reply = self.send(Call(method="POST", path="/api/v2/apps/installations", body=body))
         return one(reply, None, "installation", AppInstallation)
 

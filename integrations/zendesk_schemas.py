@@ -146,6 +146,15 @@ class TicketField:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """A ticket trigger. `notifies`: ids of the webhooks that it calls."""
+
+    id: int
+    active: bool = False
+    notifies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppInstallation:
     """An app installed in this account."""
 
@@ -321,6 +330,22 @@ class TicketFieldSchema(_Schema):
             return raw
         options = raw.get("custom_field_options") or ()
         return {**raw, "options": [option.get("value") for option in options if isinstance(option, Mapping)]}
+
+
+class TriggerSchema(_Schema):
+    kind = Trigger
+    tuples = ("notifies",)
+    id = fields.Integer(strict=True, required=True)
+    active = _flag()
+    notifies = fields.List(fields.String(), load_default=list)
+
+    @pre_load
+    def flatten(self, raw: Any, **_: Any) -> Any:
+        actions = raw.get("actions") if isinstance(raw, Mapping) else None
+        if not isinstance(actions, list):
+            return raw
+        calls = [one.get("value") for one in actions if _inner(one, "field") == "notification_webhook"]
+        return {**raw, "notifies": [value[0] for value in calls if isinstance(value, list) and value]}
 
 
 class AppInstallationSchema(_Schema):

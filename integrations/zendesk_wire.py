@@ -20,6 +20,7 @@ from integrations.zendesk_schemas import (
     GroupMembershipSchema,
     TicketFieldSchema,
     TicketSchema,
+    TriggerSchema,
     UserIdentitySchema,
     UserSchema,
     WebhookSchema,
@@ -37,6 +38,7 @@ _SCHEMAS: dict[str, Schema] = {
     "membership": GroupMembershipSchema(),
     "webhook": WebhookSchema(),
     "ticket_field": TicketFieldSchema(),
+    "trigger": TriggerSchema(),
     "installation": AppInstallationSchema(),
     "job": AppJobSchema(),
 }

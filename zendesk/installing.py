@@ -12,61 +12,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from billing.diagnosis import Band
-from billing.evidence import Bucket
-from integrations.checks.expected import APP_NAME, SUBSCRIPTION, TRIGGERED, WEBHOOK_NAME, endpoint_of, our_webhook
+from integrations.checks.expected import (
+    APP_NAME,
+    FIELDS,
+    SUBSCRIPTION,
+    TRIGGERED,
+    WEBHOOK_NAME,
+    Field,
+    endpoint_of,
+    our_webhook,
+)
 from integrations.replies import Call
 from integrations.store.tables import installed
 from integrations.zendesk_client import ZendeskClient
 from zendesk.packaging import build, validate
 
 FIRST_SECONDS, POLL_SECONDS, MOST_SECONDS = 0.2, 2.0, 120.0
-STATES = ("enriching", "ready", "partial", "needs_human", "applying", "done", "failed")
 _INSTALLATION = "/api/v2/apps/installations/{installation_id}"
 
 
 class NotInstalled(Exception):
     """Zendesk did not do it; the text is one sentence for the admin."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """A ticket field of ours. `options`: what we write to what agents see; empty for a text."""
-
-    key: str
-    title: str
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def type(self) -> str:
-        return "tagger" if self.options else "text"
-
-
-def _options(prefix: str, values: Mapping[str, str]) -> dict[str, str]:
-    """A drop-down's value becomes a tag of the ticket, so it bears our name."""
-    return {f"billing_{prefix}{value}": label for value, label in values.items()}
-
-
-def _named(values: type[Bucket] | tuple[str, ...]) -> dict[str, str]:
-    return {str(value): str(value).replace("_", " ").capitalize() for value in values}
-
-
-FIELDS = (
-    Field(key="bucket", title="Billing desk: bucket", options=_options("", _named(Bucket))),
-    Field(
-        key="confidence", title="Billing desk: confidence",
-        options=_options(
-            "confidence_",
-            {Band.SUGGEST: "Clear", Band.CHECK: "To be checked", Band.PERSON: "For a person to decide"},
-        ),
-    ),
-    Field(key="gap", title="Billing desk: product gap"),
-    Field(key="state", title="Billing desk: state", options=_options("state_", _named(STATES))),
-)  # fmt: skip
-"""Row `field_<key>` of table `installed` holds the id that Zendesk gave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +47,21 @@ class Installed:
     changes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Who sees the app: ids of Zendesk roles and groups. Empty leaves what an admin chose."""
+
+    roles: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
+
+    @property
+    def restrictions(self) -> dict[str, list[int]]:
+        wanted = {"role_restrictions": sorted({*self.roles}), "group_restrictions": sorted({*self.groups})}
+        return {name: ids for name, ids in wanted.items() if ids}
+
+
 class Installing:
-    """One run. `app_id`: as the settings have it, or empty."""
+    """One run. `app_id`: as the settings have it, or empty. `take_over`: also what another address stands in."""
 
     def __init__(
         self,
@@ -87,12 +70,15 @@ class Installing:
         *,
         public_url: str,
         app_id: str = "",
+        seen_by: Seen = Seen(),
+        take_over: bool = False,
         tell: Callable[[str], None] = lambda words: None,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._client, self._engine, self._public_url = client, engine, public_url.rstrip("/")
         self._app_id, self._tell, self._sleep, self._now = app_id, tell, sleep, now
+        self._seen_by, self._take_over = seen_by, take_over
         self._changes: list[str] = []
 
     def run(self) -> Installed:
@@ -100,6 +86,8 @@ class Installing:
         package = build()
         if not (findings := validate(package)).good:
             raise NotInstalled(f"The app package is not valid: {findings.errors[0]}.")
+        if not self._take_over:
+            self._check_nobody_elses()
         secret = self._webhook()
         for wanted in FIELDS:
             self._field(wanted)
@@ -113,6 +101,21 @@ class Installing:
             "ZENDESK_APP_PUBLIC_KEY": pem.strip().replace("\n", "\\n"),
         }
         return Installed(settings=settings, changes=tuple(self._changes))
+
+    def _check_nobody_elses(self) -> None:
+        """Raise NotInstalled when what we would change serves another address and is not known to be ours."""
+        found = our_webhook(self._client.webhooks(), self._public_url)
+        theirs = [] if found is None or found.id == self._kept("webhook_id") else [found.endpoint]
+        app_id = self._known_app()
+        if app_id is not None and str(app_id) not in {self._app_id, self._kept("app_id")}:
+            mine = (one for one in self._client.app_installations() if one.app_id == app_id)
+            theirs += [str(self._shown(one.id)["settings"].get("sidecar_url") or "") for one in mine]
+        hosts = {urlsplit(address).hostname for address in theirs if address} - {urlsplit(self._public_url).hostname}
+        if hosts:
+            raise NotInstalled(
+                f"Zendesk already has a {APP_NAME} that is served by {', '.join(sorted(map(str, hosts)))[:80]}. "
+                "If that was this installation, run billing-desk install --take-over."
+            )
 
     # --- webhook ------------------------------------------------------------------------------------------------
 
@@ -189,18 +192,23 @@ class Installing:
         wanted = {"name": APP_NAME, "sidecar_url": self._public_url}
         found = next((one for one in self._client.app_installations() if one.app_id == app_id), None)
         if found is None:
-            found = self._client.install_app(app_id, wanted)
+            found = self._client.install_app(app_id, wanted, self._seen_by.restrictions)
             self._changed(f"app {app_id} installed as {found.id}")
         else:
-            ids = {"installation_id": found.id}
-            shown = self._object(Call(method="GET", path=_INSTALLATION, ids=ids)).get("settings")
-            settings = shown if isinstance(shown, dict) else {}
-            if not found.enabled or settings.get("sidecar_url") != self._public_url:
-                body = {"settings": {**settings, **wanted}, "enabled": True}
-                self._client.send(Call(method="PUT", path=_INSTALLATION, ids=ids, body=body))
+            shown, limits = self._shown(found.id), self._seen_by.restrictions
+            seen = {name: sorted(shown.get(name) or ()) for name in limits}
+            if not found.enabled or shown["settings"].get("sidecar_url") != self._public_url or seen != limits:
+                body = {"settings": {**shown["settings"], **wanted}, "enabled": True, **limits}
+                self._client.send(Call(method="PUT", path=_INSTALLATION, ids=_numbered(found.id), body=body))
                 self._changed(f"installation {found.id} updated")
         self._keep("installation_id", str(found.id))
         return found.id
+
+    def _shown(self, installation_id: int) -> dict[str, Any]:
+        """The installation as Zendesk has it; `settings` is always an object."""
+        shown = self._object(Call(method="GET", path=_INSTALLATION, ids=_numbered(installation_id)))
+        settings = shown.get("settings")
+        return {**shown, "settings": settings if isinstance(settings, dict) else {}}
 
     # --- the record ---------------------------------------------------------------------------------------------
 
@@ -222,3 +230,7 @@ class Installing:
         with self._engine.begin() as connection:
             connection.execute(sa.delete(installed).where(installed.c.name == name))
             connection.execute(sa.insert(installed).values(name=name, value=value, at=self._now()))
+
+
+def _numbered(installation_id: int) -> dict[str, int | str]:
+    return {"installation_id": installation_id}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from billing.policy import Policy, PolicyError, parse
 from integrations.checks import Check, Report, State, examine
 from integrations.checks.expected import SETUP_SCOPES
+from integrations.checks.report import GROUPS
 from integrations.checks.stripe_access import NoPortal, switch_on_portal
 from integrations.errors import Forbidden, OutsideError, Refused, Unauthorized
 from integrations.http import Door
@@ -25,7 +27,7 @@ from integrations.settings import Settings, SettingsError, read_settings
 from integrations.store import database
 from integrations.zendesk_client import ApiToken, OAuthClient, ZendeskClient
 from zendesk.commands import NO, UPSTREAM, USAGE, Stop
-from zendesk.installing import Installing, NotInstalled
+from zendesk.installing import Installing, NotInstalled, Seen
 from zendesk.links import signed_link
 from zendesk.packaging import build, validate
 from zendesk.setup_page import DOTENV, question
@@ -40,8 +42,9 @@ _COLOURS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red", State.SK
 @click.command(help="Check settings, store, Stripe, Zendesk and GitHub; each fault with its mend.")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @click.option("--fix", type=click.Choice(["portal"]), help="first switch on what customers need in Stripe's portal")
+@click.option("--only", type=click.Choice([group.lower() for group in GROUPS]), help="look at one part")
 @click.option("--link", is_flag=True, help="only print a link to the same checks as a page, good for seven days")
-def doctor(as_json: bool, fix: str | None, link: bool) -> None:
+def doctor(as_json: bool, fix: str | None, only: str | None, link: bool) -> None:
     settings = _settings()
     policy = _policy(settings)
     if link:
@@ -51,7 +54,8 @@ def doctor(as_json: bool, fix: str | None, link: bool) -> None:
         return
     if fix:
         _fix_portal(settings)
-    report = examine(question(settings, policy))
+    group = next((one for one in GROUPS if one.lower() == only), "")
+    report = examine(dataclasses.replace(question(settings, policy), only=group))
     if as_json:
         click.echo(json.dumps(_document(report), indent=2, ensure_ascii=False))
     else:
@@ -80,7 +84,10 @@ def package(output: str) -> None:
 
 
 @click.command(help="Create or update webhook, ticket fields and app in Zendesk; prints the settings obtained.")
-def install() -> None:
+@click.option("--role", "roles", multiple=True, type=click.IntRange(1), help="only this Zendesk role sees the app (id)")
+@click.option("--group", "groups", multiple=True, type=click.IntRange(1), help="only this group sees the app (id)")
+@click.option("--take-over", is_flag=True, help="change webhook and app although they serve another address")
+def install(roles: tuple[int, ...], groups: tuple[int, ...], take_over: bool) -> None:
     settings = _settings()
     _installable(settings)
     engine = database.open_engine(settings.database_url, pool=1)
@@ -89,6 +96,7 @@ def install() -> None:
             database.check_schema(engine)
             done = Installing(
                 _admin(settings), engine, public_url=settings.public_url, app_id=settings.zendesk_app_id,
+                seen_by=Seen(roles=roles, groups=groups), take_over=take_over,
                 tell=lambda words: click.echo(words, err=True),
             ).run()  # fmt: skip
     finally:

@@ -38,6 +38,7 @@ def question(settings: Settings, policy: Policy) -> Question:
         labels=(*policy.github.labels, *(f"gap:{kind}" for kind in sorted(CATALOGUE))),
         repositories=tuple(sorted(set(policy.github.routes.values()))),
         dry_run=policy.dry_run,
+        writes_fields="fields" in policy.write,
         environment=os.environ,
         dotenv=DOTENV,
     )

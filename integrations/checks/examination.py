@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from integrations.checks import github_access, server, stripe_access, zendesk_access
+from integrations.checks import github_access, server, stored, stripe_access, stripe_webhook, zendesk_access
 from integrations.checks.asking import Clocks, Inquiry, gather, late
 from integrations.checks.report import Ability, Report, ordered
 from integrations.settings import Settings
@@ -20,13 +20,16 @@ MOST_SECONDS = 15.0
 class Question:
     """What is examined. `repositories`: those that gaps are routed to besides GITHUB_REPOSITORY.
 
-    `environment` and `dotenv`: where the settings came from, for the modes of the files with secrets.
+    `only`: one group instead of all. `environment` and `dotenv`: where the settings came from, for the modes of the
+    files with secrets.
     """
 
     settings: Settings
     labels: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
     dry_run: bool = False
+    writes_fields: bool = True
+    only: str = ""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     dotenv: Path | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -36,7 +39,8 @@ class Question:
 def examine(question: Question) -> Report:
     """Make every check. Raises nothing: what cannot be asked is a FAIL of its own."""
     settings, clocks = question.settings, Clocks(now=question.now)
-    asked = gather(_inquiries(question, clocks), question.seconds)
+    inquiries = [one for one in _inquiries(question, clocks) if question.only in ("", one.stands_for.group)]
+    asked = gather(inquiries, question.seconds)
     here = [
         *server.optional_webhooks(settings),
         *server.dry_run(question.dry_run),
@@ -44,18 +48,25 @@ def examine(question: Question) -> Report:
         server.clock(clocks),
         server.sentry(settings),
     ]
-    found = [server.complete(settings), *asked, *here]
+    found = [one for one in (server.complete(settings), *asked, *here) if question.only in ("", one.group)]
     return Report(checks=ordered(found), places=_places(settings))
 
 
 def _inquiries(question: Question, clocks: Clocks) -> list[Inquiry]:
     settings, seconds = question.settings, question.seconds
     parts = [
-        ("Zendesk", "Credentials", zendesk_access.account(settings, clocks), Ability.CARDS),
+        (
+            "Zendesk",
+            "Credentials",
+            zendesk_access.account(settings, clocks, writes_fields=question.writes_fields),
+            Ability.CARDS,
+        ),
         ("Zendesk", "Forged webhook", zendesk_access.forged(settings), Ability.CARDS),
         ("Stripe", "Read key", stripe_access.keys(settings, clocks, writing=False), Ability.CARDS),
         ("Stripe", "Write key", stripe_access.keys(settings, clocks, writing=True), Ability.FIXES),
         ("Stripe", "Customer portal", stripe_access.portal(settings, clocks), Ability.SELF_SERVICE),
+        ("Stripe", "Reads", stored.reads_left(settings), Ability.NONE),
+        ("Stripe", "Webhook", stripe_webhook.endpoint(settings, clocks), Ability.NONE),
         ("Server", "Store", server.store(settings), Ability.NONE),
         ("Server", "Public address", server.certificate(settings), Ability.CARDS),
     ]

@@ -188,20 +188,23 @@ def optional_webhooks(settings: Settings) -> list[Check]:
     """The vendors' own webhooks to us; nothing depends on them but what they enable."""
     told = (
         ("Stripe", "STRIPE_WEBHOOK_SECRET", settings.stripe_webhook_secrets, "cards that follow Stripe at once"),
-        (
-            "GitHub",
-            "GITHUB_WEBHOOK_SECRET",
-            settings.github_webhook_secrets,
-            "telling tickets that an issue was closed",
-        ),
+        ("GitHub", "GITHUB_WEBHOOK_SECRET", settings.github_webhook_secrets, "hearing of closed issues at once"),
     )
-    return [
+    checks = [
         Check(
             group=group, name="Webhook secret", state=State.OK if secrets else State.SKIP,
             evidence=f"{name} is set" if secrets else f"{name} is not set (optional); it enables {gives}",
         )
         for group, name, secrets, gives in told
     ]  # fmt: skip
+    if settings.github and not settings.github_webhook_secrets:
+        address = settings.public_url.rstrip("/") + "/webhooks/github"
+        checks[1] = Check(
+            group="GitHub", name="Webhook secret", state=State.WARN,
+            evidence="GITHUB_WEBHOOK_SECRET is not set: closed issues are only noticed every ten minutes",
+            fix=f"Repository > Settings > Webhooks: Issues to {address}, as JSON, with the secret you set here.",
+        )  # fmt: skip
+    return checks
 
 
 def _sqlite_file(settings: Settings) -> Path:

@@ -9,12 +9,14 @@ from integrations.checks.asking import CALL_SECONDS, Clocks, failed, said
 from integrations.checks.expected import (
     LOOKING_SCOPES,
     SUBSCRIPTION,
+    TRIGGER_SCOPE,
     TRIGGERED,
     WEBHOOK_PATH,
     endpoint_of,
     our_webhook,
 )
 from integrations.checks.report import Ability, Check, State
+from integrations.checks.zendesk_fields import fields
 from integrations.errors import Forbidden, NotFound, OutsideError, Unauthorized
 from integrations.http import Door
 from integrations.replies import Call
@@ -26,6 +28,7 @@ from integrations.zendesk_wire import SCOPES, missing_scopes
 GROUP = "Zendesk"
 TOKENS_END = "2027-04-30"
 CLIENT_PAGE = "Admin Center > Apps and integrations > APIs > OAuth clients"
+TRIGGERS_PAGE = "Admin Center > Objects and rules > Business rules > Triggers"
 INSTALL = "Run billing-desk install with an admin's credentials."
 _ADMIN_ONLY = "not seen: these credentials may not list it"
 _ADMIN_FIX = "Run billing-desk doctor once with an admin's OAuth client."
@@ -45,8 +48,8 @@ def open_account(settings: Settings, clocks: Clocks, scopes: frozenset[str]) -> 
     return ZendeskClient(door, ApiToken(email=settings.zendesk_email, token=settings.zendesk_api_token))
 
 
-def account(settings: Settings, clocks: Clocks) -> Callable[[], Sequence[Check]]:
-    """Credentials first; only when they work are webhook and app looked at."""
+def account(settings: Settings, clocks: Clocks, *, writes_fields: bool = True) -> Callable[[], Sequence[Check]]:
+    """Credentials first; only when they work are webhook, ticket fields and app looked at."""
     if not settings.zendesk:
         told = "not configured; it enables ticket cards, notes and replies"
         skipped = _check("Credentials", State.SKIP, told, ability=Ability.CARDS)
@@ -57,7 +60,8 @@ def account(settings: Settings, clocks: Clocks) -> Callable[[], Sequence[Check]]
         checks, usable = _credentials(settings, client)
         if not usable:
             return checks
-        return [*checks, *_webhook(settings, client), *_app(settings, client)]
+        watched = [*_webhook(settings, client, clocks), *(fields(settings, client) if writes_fields else [])]
+        return [*checks, *watched, *_app(settings, client)]
 
     return ask
 
@@ -104,13 +108,16 @@ def _scopes(granted: frozenset[str] | None) -> Check:
 # --- webhook ----------------------------------------------------------------------------------------------------
 
 
-def _webhook(settings: Settings, client: ZendeskClient) -> list[Check]:
+def _webhook(settings: Settings, client: ZendeskClient, clocks: Clocks) -> list[Check]:
     try:
         found = our_webhook(client.webhooks(), settings.public_url)
         if found is None:
             told = "none is there: new tickets are not read"
             return [_check("Webhook", State.FAIL, told, INSTALL, Ability.CARDS)]
-        return [_delivering(settings, found), _signed(settings, client.webhook_signing_secret(found.id))]
+        checks = [_delivering(settings, found), _signed(settings, client.webhook_signing_secret(found.id))]
+        # Without a subscription of its own the webhook is silent unless a trigger calls it.
+        triggered = TRIGGERED in found.subscriptions and found.status == "active"
+        return [*checks, *([_trigger(settings, clocks, found)] if triggered else [])]
     except (Forbidden, NotFound):
         return [_check("Webhook", State.WARN, _ADMIN_ONLY, _ADMIN_FIX)]
     except OutsideError as error:
@@ -129,6 +136,21 @@ def _delivering(settings: Settings, webhook: Webhook) -> Check:
         return _check("Webhook", State.FAIL, told, INSTALL, Ability.CARDS)
     how = "every new ticket" if SUBSCRIPTION in webhook.subscriptions else "what a trigger sends"
     return _check("Webhook", State.OK, f"active, delivers {how}", ability=Ability.CARDS)
+
+
+def _trigger(settings: Settings, clocks: Clocks, webhook: Webhook) -> Check:
+    """Asked with a token of its own: where no trigger is used, nobody has to allow its scope."""
+    try:
+        held = open_account(settings, clocks, SCOPES | {TRIGGER_SCOPE}).triggers()
+    except (Forbidden, NotFound):
+        fix = f"{CLIENT_PAGE}: allow the scope {TRIGGER_SCOPE} for doctor."
+        return _check("Trigger", State.WARN, "not seen: these credentials may not list triggers", fix)
+    except OutsideError as error:
+        return failed(GROUP, "Trigger", error, TRIGGERS_PAGE, Ability.CARDS)
+    if any(one.active and webhook.id in one.notifies for one in held):
+        return _check("Trigger", State.OK, "an active trigger calls the webhook", ability=Ability.CARDS)
+    fix = f"{TRIGGERS_PAGE}: switch on, or add, one for new tickets that notifies the webhook {webhook.name[:40]}."
+    return _check("Trigger", State.FAIL, "no active trigger calls the webhook", fix, Ability.CARDS)
 
 
 def _signed(settings: Settings, secret: str) -> Check:

@@ -177,6 +177,12 @@ class ZendeskAccount(Twin):
                 self.desk.signing_secrets[made["id"]] = secret
             return made
 
+    def add_trigger(self, webhook_id: str, *, active: bool = True) -> Thing:
+        """A trigger that calls this webhook for new tickets. It is only listed: `deliver_webhook` does its work."""
+        with self.lock:
+            call = self._call(_NOTHING, self.desk.users[self.desk.service_user])
+            return platform.make_trigger(call, webhook_id, active)
+
     def add_ticket(
         self,
         subject: str,

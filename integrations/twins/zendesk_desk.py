@@ -32,6 +32,7 @@ class Desk:
     fields: dict[int, Thing] = field(default_factory=dict)
     custom_statuses: dict[int, Thing] = field(default_factory=dict)
     webhooks: dict[str, Thing] = field(default_factory=dict)
+    triggers: dict[int, Thing] = field(default_factory=dict)
     signing_secrets: dict[str, str] = field(default_factory=dict)
     apps: dict[int, Thing] = field(default_factory=dict)
     uploads: dict[int, bytes] = field(default_factory=dict)

@@ -130,6 +130,30 @@ def _webhook(call: Call, webhook_id: str) -> Thing:
     return call.desk.webhooks[webhook_id]
 
 
+def list_triggers(call: Call) -> Response:
+    wanted = call.query.get("active")
+    held = [one for one in call.desk.triggers.values() if wanted is None or one["active"] == (wanted == "true")]
+    return Response(200, page_of(call, "triggers", held))
+
+
+def make_trigger(call: Call, webhook_id: str, active: bool) -> Thing:
+    number, moment = call.desk.number(), text_of(call.now)
+    body = '{"ticket_id":"{{ticket.id}}","source":"trigger"}'
+    made: Thing = {
+        "id": number,
+        "title": "Tell billing-desk",
+        "raw_title": "Tell billing-desk",
+        "active": active,
+        "position": 1,
+        "conditions": {"all": [{"field": "update_type", "operator": "is", "value": "Create"}], "any": []},
+        "actions": [{"field": "notification_webhook", "value": [webhook_id, body]}],
+        "created_at": moment,
+        "updated_at": moment,
+    }
+    call.desk.triggers[number] = made
+    return made
+
+
 # -- apps ----------------------------------------------------------------------------------------------------
 def upload(call: Call) -> Response:
     package = _part(call, "uploaded_data")
@@ -274,11 +298,20 @@ def list_installations(call: Call) -> Response:
 def install_app(call: Call) -> Response:
     wanted = call.json(known=INSTALLATION)
     app = _held_app(call, str(whole_number(wanted.get("app_id"), "app_id")))
+    _check_restrictions(call, wanted)
     if not isinstance(wanted.get("settings"), dict) or not wanted["settings"].get("name"):
         raise Refused(422, {"error": "RecordInvalid", "description": "settings.name is needed"})
     made = make_installation(call, app["id"], wanted)
     call.effect(f"installation {made['id']} created")
     return Response(201, made | {"pending_job_id": _job(call, app["id"], installation_id=made["id"])})
+
+
+def _check_restrictions(call: Call, wanted: Thing) -> None:
+    for name in ("role_restrictions", "group_restrictions"):
+        numbers = wanted.get(name) or []
+        known = not isinstance(numbers, list) or name.startswith("role") or set(numbers) <= set(call.desk.groups)
+        if not isinstance(numbers, list) or not known or not all(type(one) is int for one in numbers):
+            raise Refused(422, {"error": "RecordInvalid", "description": f"{name} is no list of known ids"})
 
 
 def make_installation(call: Call, app_id: int, wanted: Thing, number: int | None = None) -> Thing:
@@ -306,7 +339,9 @@ def installation(call: Call, installation_id: str) -> Response:
     if held is None:
         raise not_found()
     if call.request.method == "PUT":
-        held.update(call.json(known=INSTALLATION) | {"updated_at": text_of(call.now)})
+        wanted = call.json(known=INSTALLATION)
+        _check_restrictions(call, wanted)
+        held.update(wanted | {"updated_at": text_of(call.now)})
         call.effect(f"installation {installation_id} changed")
     if call.request.method == "DELETE":
         del call.desk.installations[int(installation_id)]

@@ -1,6 +1,7 @@
 """How does Zendesk behave towards billing-desk?  Its REST API, its webhooks and its signed launches, on the loopback.
 
-The tables are in zendesk_desk, the routes below name their handlers. Not copied: views, macros, triggers, merging.
+The tables are in zendesk_desk, the routes below name their handlers. Not copied: views, macros, merging;
+triggers are listed and do nothing.
 Field names follow Zendesk's Support OAS of 2025-04; limits follow
 https://developer.zendesk.com/api-reference/introduction/rate-limits/
 """
@@ -70,6 +71,7 @@ _ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
     ("DELETE", r"webhooks/(\w+)", "webhooks:write", platform.delete_webhook),
     ("GET", r"webhooks/(\w+)/signing_secret", "webhooks:read", platform.signing_secret),
     ("POST", r"webhooks/(\w+)/signing_secret", "webhooks:write", platform.signing_secret),
+    ("GET", r"triggers", "triggers:read", platform.list_triggers),
     ("POST", r"apps/uploads", "apps:write", platform.upload),
     ("POST", r"apps/validate", "apps:write", platform.validate),
     ("POST", r"apps/notify", "apps:write", platform.notify),

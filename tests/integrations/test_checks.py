@@ -20,19 +20,23 @@ import sqlalchemy as sa
 import trustme
 from click.testing import CliRunner, Result
 
-from integrations.checks import Check, Question, Report, State, examine
-from integrations.checks.asking import Inquiry, gather, late
+from integrations.checks import Check, Question, Report, State, examine, stripe_webhook, zendesk_access
+from integrations.checks.asking import Clocks, Inquiry, gather, late
+from integrations.checks.expected import FIELDS, STRIPE_EVENTS
 from integrations.checks.server import certificate
-from integrations.checks.stripe_access import READING, WRITING, masked
+from integrations.checks.stripe_access import READING, SPARE, WRITING, masked
+from integrations.checks.zendesk_fields import fields
 from integrations.settings import NAMES, Settings
 from integrations.slots import Slot, folder, live
 from integrations.store import database
-from integrations.store.tables import card
+from integrations.store.tables import card, installed
 from integrations.twins import zendesk_auth
 from integrations.twins.github_twin import GitHubTwin
 from integrations.twins.server import Request, Response, Twin
 from integrations.twins.stripe_twin import DEFAULT_KEY, StripeTwin, World
 from integrations.twins.zendesk_twin import ZendeskTwin
+from integrations.zendesk_wire import SCOPES
+from testkit.indoors import migrated_copy
 from zendesk.setup_commands import doctor
 
 READ_KEY, WRITE_KEY = "rk_test_read" + "r" * 20, "rk_test_write" + "w" * 20
@@ -75,11 +79,13 @@ class Town:
     folder: Path
 
     def report(self, **changes: Any) -> Report:
-        settings = replace(self.settings, **{name: value for name, value in changes.items() if name != "seconds"})
-        return examine(Question(settings=settings, labels=LABELS, seconds=changes.get("seconds", 15.0)))
+        seconds, only = changes.pop("seconds", 15.0), changes.pop("only", "")
+        settings = replace(self.settings, **changes)
+        return examine(Question(settings=settings, labels=LABELS, seconds=seconds, only=only))
 
     def check(self, group: str, name: str, **changes: Any) -> Check:
-        return find(self.report(**changes), group, name)
+        only = "" if name == "Clock" else group  # everybody is asked the time
+        return find(self.report(**changes, only=only), group, name)
 
 
 def find(report: Report, group: str, name: str) -> Check:
@@ -100,16 +106,22 @@ def town(tmp_path: Path) -> Iterator[Town]:
         PunctualGitHub() as github,
         Front() as front,
     ):
-        store = tmp_path / "desk.db"
+        store = migrated_copy(tmp_path / "desk.db")
         engine = database.open_engine(f"sqlite:///{store}")
-        database.upgrade(engine)
-        engine.dispose()
         store.chmod(0o600)
         World(stripe).portal_configuration()
         stripe.add_key(READ_KEY, {probe.permission for probe in READING})
         stripe.add_key(WRITE_KEY, {probe.permission for probe in WRITING})
         zendesk.add_webhook(front.url + "/webhooks/zendesk", secret=SECRET)
         github.add_repository(REPOSITORY, labels=LABELS)
+        with engine.begin() as connection:
+            for one in FIELDS:
+                options = [{"name": label, "value": value} for value, label in one.options.items()]
+                made = zendesk.add_field(one.title, one.type, custom_field_options=options)
+                connection.execute(
+                    sa.insert(installed).values(name=f"field_{one.key}", value=str(made["id"]), at=datetime.now(UTC))
+                )
+        engine.dispose()
         settings = Settings(
             database_url=f"sqlite:///{store}", secret_keys=("s" * 40,), public_url=front.url,
             zendesk_subdomain="acme", zendesk_api_base=zendesk.url, zendesk_oauth_client_id=zendesk.client_id,
@@ -148,23 +160,64 @@ def test_every_fault_and_every_warning_comes_with_its_mend(town: Town) -> None:
 
 
 class TestStripe:
-    @pytest.mark.parametrize("probe", READING, ids=lambda probe: probe.permission)
-    def test_each_missing_permission_of_the_read_key_is_named(self, town: Town, probe: Any) -> None:
-        town.stripe.add_key(READ_KEY, {one.permission for one in READING} - {probe.permission})
-        check = town.check("Stripe", f"Read {probe.serves}")
-        assert check.state is State.FAIL
-        assert probe.permission in check.evidence
-        assert "STRIPE_READ_KEY" in check.fix
+    def test_each_missing_permission_of_both_keys_is_named(self, town: Town) -> None:
+        town.stripe.add_key(READ_KEY, set())
+        town.stripe.add_key(WRITE_KEY, set())
+        report = town.report()
+        for probes, verb, key in ((READING, "Read", "STRIPE_READ_KEY"), (WRITING, "Write", "STRIPE_WRITE_KEY")):
+            for probe in probes:
+                check = find(report, "Stripe", f"{verb if probe.method != 'GET' else 'Read'} {probe.serves}")
+                assert (check.state, probe.permission in check.evidence) == (State.FAIL, True), probe
+                assert key in check.fix
 
-    @pytest.mark.parametrize(
-        "probe", [one for one in WRITING if one.method != "GET"], ids=lambda probe: probe.permission
-    )
-    def test_each_missing_permission_of_the_write_key_is_named(self, town: Town, probe: Any) -> None:
-        town.stripe.add_key(WRITE_KEY, {one.permission for one in WRITING} - {probe.permission, "rak_charge_write"})
-        check = town.check("Stripe", f"Write {probe.serves}")
-        assert check.state is State.FAIL
-        assert probe.permission in check.evidence
-        assert "STRIPE_WRITE_KEY" in check.fix
+    def test_one_permission_that_is_missing_is_one_fault(self, town: Town) -> None:
+        town.stripe.add_key(READ_KEY, {one.permission for one in READING} - {"rak_dispute_read"})
+        town.stripe.add_key(WRITE_KEY, {one.permission for one in WRITING} - {"rak_invoice_write"})
+        named = [check.name for check in town.report().checks if check.state is State.FAIL]
+        assert named == ["Read disputes", "Write invoices"]
+
+    def test_what_a_key_may_do_beyond_its_need_is_named_and_nothing_is_done_with_it(self, town: Town) -> None:
+        town.stripe.add_key(READ_KEY, {one.permission for one in (*READING, *SPARE)})
+        town.stripe.add_key(WRITE_KEY, {one.permission for one in (*WRITING, *SPARE)})
+        report = town.report()
+        for name in ("Read key", "Write key"):
+            check = find(report, "Stripe", name)
+            assert check.state is State.WARN
+            assert all(one.permission in check.evidence for one in SPARE)
+        assert "rak_refund_write" not in find(report, "Stripe", "Write key").evidence
+        assert town.stripe.writes() == []
+
+    def test_stripes_webhook_endpoint_is_looked_at_once_its_secret_is_set(self, town: Town) -> None:
+        reading = {one.permission for one in READING}
+        address = town.front.url + "/webhooks/stripe"
+        told: list[tuple[State, str]] = []
+
+        def look(**changes: Any) -> None:
+            settings = replace(town.settings, stripe_webhook_secrets=("whsec_1",), **changes)
+            (check,) = stripe_webhook.endpoint(settings, Clocks(now=lambda: datetime.now(UTC)))()
+            assert bool(check.fix) is (check.state is not State.OK)
+            told.append((check.state, check.evidence))
+
+        look()
+        town.stripe.add_key(READ_KEY, reading | {"rak_webhook_read"})
+        look()
+        town.stripe.add_webhook_endpoint("https://old.example/webhooks/stripe", ["*"])
+        look()
+        made = town.stripe.add_webhook_endpoint(address, STRIPE_EVENTS - {"refund.failed"}, status="disabled")
+        look()
+        made["status"] = "enabled"
+        look()
+        made["enabled_events"].append("refund.failed")
+        look()
+        assert told == [
+            (State.WARN, "not looked at: rak_webhook_read is missing from STRIPE_READ_KEY"),
+            (State.FAIL, "STRIPE_WEBHOOK_SECRET is set, but there is no endpoint in this mode"),
+            (State.FAIL, "its endpoint does not lead to BILLING_DESK_PUBLIC_URL"),
+            (State.FAIL, "its endpoint is disabled: no event arrives"),
+            (State.WARN, "not sent: refund.failed"),
+            (State.OK, "enabled, 19 types"),
+        ]
+        assert "404" in town.check("Stripe", "Webhook", stripe_webhook_secrets=()).evidence
 
     def test_a_key_that_stripe_does_not_know_is_one_fault_without_its_text(self, town: Town) -> None:
         report = town.report(stripe_read_key="rk_test_gone" + "g" * 20)
@@ -305,6 +358,46 @@ class TestZendesk:
         assert says in check.evidence
         assert check.fix
 
+    def test_a_webhook_that_waits_for_a_trigger_needs_an_active_one(
+        self, town: Town, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        town.zendesk.desk.webhooks.clear()
+        hook = town.zendesk.add_webhook(town.front.url + "/webhooks/zendesk", secret=SECRET, kind="trigger")
+        other = town.zendesk.add_trigger("01OTHER")
+        trigger = town.zendesk.add_trigger(hook["id"], active=False)
+        check = town.check("Zendesk", "Trigger")
+        assert (check.state, check.evidence) == (State.FAIL, "no active trigger calls the webhook")
+        assert "Triggers" in check.fix
+        assert other["active"]
+        trigger["active"] = True
+        assert town.check("Zendesk", "Trigger").state is State.OK
+        monkeypatch.setattr(zendesk_auth, "KNOWN_SCOPES", zendesk_auth.KNOWN_SCOPES - {"triggers:read"})
+        check = town.check("Zendesk", "Trigger")
+        assert (check.state, "triggers:read" in check.fix) == (State.WARN, True)
+
+    def test_ticket_fields_that_somebody_changed_are_named_with_their_mend(self, town: Town) -> None:
+        account = zendesk_access.open_account(town.settings, Clocks(now=lambda: datetime.now(UTC)), SCOPES)
+        held = {field["title"]: field for field in town.zendesk.desk.fields.values()}
+        bucket, confidence, gap, state = (held[one.title] for one in FIELDS)
+        bucket["custom_field_options"].pop()
+        confidence["active"] = False
+        gap["type"] = "textarea"
+        del town.zendesk.desk.fields[state["id"]]
+        told = {check.evidence: check.fix for check in fields(town.settings, account)}
+        assert list(told) == [
+            "lacks options that we write: Billing desk: bucket",
+            "deactivated: Billing desk: confidence",
+            "of another type than install made it: Billing desk: product gap",
+            "deleted, so not written any more: Billing desk: state",
+        ]
+        assert all(told.values())
+        engine = database.open_engine(town.settings.database_url)
+        with engine.begin() as connection:
+            connection.execute(sa.delete(installed))
+        engine.dispose()
+        (check,) = fields(town.settings, account)
+        assert (check.state, "billing-desk install" in check.fix) == (State.WARN, True)
+
     def test_a_foreign_public_key_is_a_fault(self, town: Town) -> None:
         pem = "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"
         assert town.check("Zendesk", "App public key", zendesk_app_public_key=pem).state is State.FAIL
@@ -333,6 +426,11 @@ class TestGitHub:
     def test_issues_that_are_switched_off_are_a_fault(self, town: Town) -> None:
         town.github.add_repository(REPOSITORY, has_issues=False)
         assert town.check("GitHub", "Issues").state is State.FAIL
+
+    def test_without_the_secret_of_its_webhook_closed_issues_are_noticed_late(self, town: Town) -> None:
+        check = town.check("GitHub", "Webhook secret", github_webhook_secrets=())
+        assert (check.state, "GITHUB_WEBHOOK_SECRET" in check.evidence) == (State.WARN, True)
+        assert f"{town.front.url}/webhooks/github" in check.fix
 
     def test_an_archived_repository_is_a_fault(self, town: Town) -> None:
         town.github.add_repository(REPOSITORY, archived=True)
@@ -552,6 +650,12 @@ class TestTheCommand:
         lines = result.output.splitlines()
         at = next(number for number, line in enumerate(lines) if line.startswith("  FAIL  Write refunds"))
         assert any("fix:" in line for line in lines[at : at + 3])
+
+    def test_one_part_can_be_looked_at_alone(self, environment: Town) -> None:
+        result = self.run("--only", "github")
+        assert result.output.splitlines()[0] == f"GitHub    {REPOSITORY}"
+        assert "Stripe" not in result.output
+        assert environment.stripe.wire == environment.zendesk.wire == []
 
     def test_no_line_is_wider_than_eighty_columns(self, environment: Town) -> None:
         environment.zendesk.stop()

@@ -98,8 +98,15 @@ def test_each_answer_becomes_one_error_with_stripes_code_and_nothing_of_its_text
     assert "ann@example.com (4242)" not in told
 
 
-def test_a_missing_permission_is_named_and_a_masked_key_is_not(wire: responses.RequestsMock) -> None:
-    text = "The provided key 'rk_test_****1234' may not. Having the 'rak_charge_write' permission would allow this."
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Having the 'rak_charge_write' permission",
+        "Enabling Charges and Refunds Write ('charge_write') permissions on this key",
+    ],
+)
+def test_a_missing_permission_is_named_and_a_masked_key_is_not(wire: responses.RequestsMock, words: str) -> None:
+    text = f"The provided key 'rk_test_****1234' may not. {words} would allow this."
     wire.post(REFUNDS, status=403, json={"error": {"message": text, "type": "invalid_request_error"}})
     found = refund()
     assert isinstance(found, Forbidden)

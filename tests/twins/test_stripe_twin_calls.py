@@ -17,6 +17,7 @@ from integrations.twins.stripe_twin.store import PREFIXES
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = 86_400
+MARK: Any = {"metadata": {"seen": "yes"}}
 Do = Callable[[Any, dict[str, str]], Any]
 
 
@@ -48,11 +49,15 @@ def build(twin: StripeTwin) -> dict[str, str]:
     world.refund(world.charge(customer, 1700), 100, id="re_action", status="requires_action")
     world.checkout_session(customer, id="cs_test_open00000001")
     world.portal_configuration(id="bpc_one")
+    for kind, name in (("payout", "po_one"), ("transfer", "tr_one"), ("coupon", "half")):
+        world.new(kind, id=name)
+    endpoint = twin.add_webhook_endpoint("https://example.com/webhooks/stripe", ["refund.created"])
     link = next(one for one in twin.store.of_kind("invoice_payment") if one["invoice"] == paid["id"])
     return {
         "intent": charge["payment_intent"],
         "held": held["payment_intent"],
         "method": method["id"],
+        "endpoint": endpoint["id"],
         "link": link["id"],
         "number": paid["number"],
         "line": paid["lines"]["data"][0]["id"],
@@ -263,6 +268,15 @@ CALLS: list[tuple[str, Do]] = [
     ),
     ("events", lambda v1, at: v1.events.list({"types": ["refund.created", "customer.subscription.*"]})),
     ("event", lambda v1, at: v1.events.retrieve(v1.events.list({"limit": 1}).data[0].id)),
+    ("webhook endpoints", lambda v1, at: v1.webhook_endpoints.list().data[0]),
+    ("payout", lambda v1, at: v1.payouts.update("po_one", MARK)),
+    ("transfer", lambda v1, at: v1.transfers.update("tr_one", MARK)),
+    ("product changed", lambda v1, at: v1.products.update("prod_pro", MARK)),
+    ("price changed", lambda v1, at: v1.prices.update("price_pro", MARK)),
+    ("coupon", lambda v1, at: v1.coupons.update("half", MARK)),
+    ("endpoint changed", lambda v1, at: v1.webhook_endpoints.update(at["endpoint"], MARK)),
+    ("payment method changed", lambda v1, at: v1.payment_methods.update("pm_ann", MARK)),
+    ("dispute changed", lambda v1, at: v1.disputes.update("du_one", MARK)),
 ]
 
 

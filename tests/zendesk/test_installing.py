@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
-from integrations.checks.expected import SETUP_SCOPES
+from integrations.checks.expected import FIELDS, SETUP_SCOPES
 from integrations.http import Door
 from integrations.settings import NAMES
 from integrations.store import database
@@ -17,7 +17,7 @@ from integrations.store.tables import installed
 from integrations.twins.zendesk_twin import ZendeskTwin
 from integrations.zendesk_client import OAuthClient, ZendeskClient
 from zendesk import setup_commands
-from zendesk.installing import FIELDS, Installing, NotInstalled
+from zendesk.installing import Installing, NotInstalled
 
 PUBLIC_URL = "https://billing.acme.example"
 
@@ -50,8 +50,8 @@ def account(twin: ZendeskTwin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return store
 
 
-def install() -> Result:
-    return CliRunner().invoke(setup_commands.install, [])
+def install(*arguments: str) -> Result:
+    return CliRunner().invoke(setup_commands.install, list(arguments))
 
 
 def rows(store: Path) -> dict[str, str]:
@@ -162,6 +162,53 @@ class TestASecondRun:
         assert install().exit_code == 0
         (webhook,) = twin.desk.webhooks.values()
         assert webhook["subscriptions"] == ["conditional_ticket_events"]
+
+
+@pytest.mark.usefixtures("account")
+class TestBesideAnotherInstallation:
+    def test_a_webhook_that_serves_another_address_is_left_alone_unless_asked(self, twin: ZendeskTwin) -> None:
+        theirs = twin.add_webhook("https://staging.acme.example/webhooks/zendesk")
+        result = install()
+        assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+        assert "staging.acme.example" in result.stderr
+        assert effects(twin) == []
+        assert install("--take-over").exit_code == 0
+        assert twin.desk.webhooks[theirs["id"]]["endpoint"] == PUBLIC_URL + "/webhooks/zendesk"
+
+    def test_an_app_that_serves_another_address_is_left_alone_unless_asked(self, twin: ZendeskTwin) -> None:
+        settings = twin.desk.installations[twin.installation_id]["settings"]
+        settings["sidecar_url"] = "https://staging.acme.example"
+        assert install().exit_code == 1
+        assert effects(twin) == []
+        assert install("--take-over").exit_code == 0
+        assert twin.desk.installations[twin.installation_id]["settings"]["sidecar_url"] == PUBLIC_URL
+
+
+@pytest.mark.usefixtures("account")
+class TestWhoSeesTheApp:
+    def test_roles_and_groups_are_set_when_named_and_left_alone_when_not(self, twin: ZendeskTwin) -> None:
+        group = twin.add_group("Billing")["id"]
+        assert install("--role", "360001", "--group", str(group)).exit_code == 0
+        installation = twin.desk.installations[twin.installation_id]
+        assert (installation["role_restrictions"], installation["group_restrictions"]) == ([360001], [group])
+        before = len(effects(twin))
+        assert "nothing was changed" in install("--role", "360001", "--group", str(group)).stderr
+        assert "nothing was changed" in install().stderr
+        assert effects(twin)[before:] == []
+        assert installation["group_restrictions"] == [group]
+
+    def test_a_new_installation_is_restricted_from_its_first_moment(self, twin: ZendeskTwin) -> None:
+        twin.desk.apps.clear()
+        twin.desk.installations.clear()
+        group = twin.add_group("Billing")["id"]
+        assert install("--group", str(group)).exit_code == 0
+        (installation,) = twin.desk.installations.values()
+        assert installation["group_restrictions"] == [group]
+        assert not any("changed" in effect for effect in effects(twin))
+
+    def test_a_group_that_zendesk_does_not_know_is_one_sentence(self) -> None:
+        result = install("--group", "77")
+        assert (result.exit_code, "Zendesk refused" in result.stderr) == (1, True)
 
 
 @pytest.mark.usefixtures("account")

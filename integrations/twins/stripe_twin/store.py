@@ -26,6 +26,7 @@ PREFIXES = {
     "charge": "ch",
     "payment_intent": "pi",
     "payment_method": "pm",
+    "webhook_endpoint": "we",
     "refund": "re",
     "dispute": "du",
     "credit_note": "cn",

@@ -13,6 +13,7 @@ from typing import Any
 from integrations.twins.server import Request, Response, Twin
 from integrations.twins.stripe_twin import (
     acts,
+    routes_account,
     routes_checkout,
     routes_credit,
     routes_customers,
@@ -39,6 +40,7 @@ API_VERSION = "2026-10-28.endive"
 DEFAULT_KEY = "sk_test_twin0000000000000000"
 ACCOUNT = "acct_1TwinA0000000000"
 HANDLERS = (
+    routes_account,
     routes_checkout,
     routes_credit,
     routes_customers,
@@ -87,6 +89,13 @@ class StripeTwin(Twin):
         """Register a key; a restricted one needs its permissions ("rak_charge_read", …)."""
         self.keys[text] = new_key(text, permissions)
         return text
+
+    def add_webhook_endpoint(self, url: str, events: Iterable[str], *, status: str = "enabled") -> Obj:
+        """A webhook endpoint as the Dashboard makes it, in test mode. Nothing is delivered to it: see `webhooks`."""
+        with self.lock:
+            made = {**skeleton("webhook_endpoint"), "id": self.store.fresh_id("webhook_endpoint"), "url": url}
+            made |= {"enabled_events": list(events), "status": status, "created": self.unix(), "livemode": False}
+            return self.store.put(made, live=False, at=self.unix())
 
     def break_next(self, path: str, *, method: str = "POST", after_effect: bool = True) -> None:
         """The next such call ends in a 500 of Stripe's own, which its idempotency key remembers."""
