@@ -12,7 +12,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -83,7 +83,7 @@ class Filing:
         return next(iter(self._policy.github.labels), None)
 
     def known(self, kind: str) -> Mapping[str, Any] | None:
-        """The issue of this gap as the card shows it: number, url, cases, state; None when there is none yet."""
+        """The issue of this gap as the card shows it; None when there is none yet. `last_seen`: RFC 3339, UTC."""
         mark = fingerprint(kind, self.repository(kind))
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(gap).where(gap.c.fingerprint == mark)).first()
@@ -91,7 +91,10 @@ class Filing:
                 return None
             mine = sa.select(sa.func.count()).select_from(gap_ticket).where(gap_ticket.c.fingerprint == mark)
             count = int(connection.execute(mine).scalar_one())
-        return {"number": row.issue_number, "url": row.issue_url, "cases": count, "state": row.issue_state}
+        return {
+            "number": row.issue_number, "url": row.issue_url, "cases": count, "state": row.issue_state,
+            "owner": row.issue_owner, "last_seen": f"{row.last_seen.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        }  # fmt: skip
 
     def remember(self, kind: str, occurrence: Occurrence, *, customer: str | None) -> str:
         """Count the ticket in our own table only: the next `file` of the gap takes it along. The gap's fingerprint."""

@@ -86,14 +86,14 @@ def body(frame: Frame, occurrences: Sequence[Occurrence]) -> str:
     """The whole text of a new issue."""
     gap = CATALOGUE[frame.kind]
     boxes = "\n".join(f"- [ ] {line}" for line in gap.done_when)
-    steps = "\n".join(f"{number}. {step}" for number, step in enumerate(STEPS.get(frame.kind, ()), start=1))
+    steps = "\n".join(f"{number}. {step}" for number, step in enumerate(STEPS[frame.kind], start=1))
     return "\n\n".join(
         [
             marker(frame.fingerprint),
             f"### What happens\n\n{gap.happens}",
             f"### What should happen\n\n{gap.should}",
             block(frame, occurrences),
-            *([f"### How to see it\n\n{steps}"] if steps else []),
+            f"### How to see it\n\n{steps}",
             f"### Done when\n\n{boxes}",
             "---",
             "Evidence is rewritten by billing-desk from approved tickets. Text you add above or below it stays. No "
@@ -180,7 +180,7 @@ def _sums(ordered: Sequence[Occurrence]) -> list[str]:
     risk = _amounts([one.at_risk for one in ordered])
     lines = [
         f"| Refunded | {_amounts([one.refunded for one in ordered])}{counted} |",
-        f"| Still at risk | {'nothing (all mended by support)' if risk == 'nothing' else f'{risk} a month'} |",
+        f"| Still at risk | {'nothing (all fixed by support)' if risk == 'nothing' else f'{risk} a month'} |",
     ]
     took = [one.seconds for one in ordered if one.seconds is not None]
     if took:
@@ -196,7 +196,7 @@ def _table(ordered: Sequence[Occurrence], tickets: str) -> list[str]:
     numbered = list(enumerate(ordered, start=1))[-LATEST:]
     for number, one in reversed(numbered):
         link = f"[{one.ticket_id}]({tickets}/agent/tickets/{one.ticket_id})"
-        pattern = one.pattern if _PATTERN.fullmatch(one.pattern) else "not named"
+        pattern = one.pattern.capitalize() if _PATTERN.fullmatch(one.pattern) else "Not named"
         lines.append(f"| {number} | {day(one.seen_at)} | {pattern} | {_amounts([one.refunded])} | {link} |")
     return [*lines, "", "Tickets open only for people with Zendesk access."]
 

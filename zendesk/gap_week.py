@@ -20,9 +20,9 @@ from billing.gap import CATALOGUE
 from github_issues.ledger import sums
 from integrations.store.approvals import left_out, paid
 from integrations.store.tables import action, approval, audit, card, correction, delivery, gap, gap_ticket
-from zendesk.applying import GIVES_BACK
 from zendesk.gap_counting import plan_of
 from zendesk.notes import edited
+from zendesk.settling import GIVES_BACK
 
 WEEKS = 8
 _NAME = re.compile(r"([0-9]{4})-W([0-9]{2})")
@@ -102,7 +102,7 @@ def report(connection: sa.Connection, week: Week, now: datetime) -> dict[str, An
         "gaps": _gaps(connection, week, refunds, documents),
         "stayed_fixed": _stayed_fixed(connection, week, now),
         "came_back": _came_back(connection, week),
-        "buckets": dict(sorted(Counter(_bucket(one) for one, _ in documents.values()).items())),
+        "buckets": dict(Counter(sorted(_bucket(one) for one, _ in documents.values())).most_common()),
         "plans": _plans(documents),
         "refunds_by_reason": _by_reason(refunds),
     }
