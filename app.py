@@ -31,6 +31,7 @@ from integrations.checks.zendesk_access import TOKENS_END
 from integrations.errors import OutsideError
 from integrations.github_client import AccessToken, AppKey, GitHubClient
 from integrations.http import Door
+from integrations.language_model import CAP_BYTES, SECONDS, LanguageModel
 from integrations.settings import Settings, SettingsError, read_settings, require
 from integrations.store import cards, database
 from integrations.stripe_executor import StripeExecutor
@@ -61,18 +62,19 @@ from zendesk.agents import Agents
 from zendesk.agreement import agreement
 from zendesk.applying import Applying
 from zendesk.backtest import backtest
-from zendesk.commands import UPSTREAM, USAGE, Stop, audit, diagnose, gaps, replay
+from zendesk.commands import UPSTREAM, USAGE, Stop, audit, diagnose, end, gaps, replay
 from zendesk.desk import Desk
 from zendesk.enrichment import Enriching
 from zendesk.following import Following
 from zendesk.gaps import GapFiling
+from zendesk.reads import Reads
 from zendesk.restoring import ALIVE, BEAT_SECONDS, Restoring
 from zendesk.serving import PortTaken, free_port, serve, serve_beside
 from zendesk.setup_commands import doctor, install, package, uninstall
 from zendesk.signatures import Launch, PageTokens
 from zendesk.upkeep import Task, Upkeep
 from zendesk.upkeep_commands import parked, redact
-from zendesk.web import create_app
+from zendesk.web import Readiness, create_app
 
 KEY_KEPT_SECONDS = 300.0
 SERVING = (
@@ -128,7 +130,7 @@ class Product:
                 metrics_page.blueprint(self.engine, desk.now, settings.metrics_token),
                 openapi.blueprint(),
             ],
-            ready=lambda: _failing(self.engine),
+            ready=lambda: _readiness(self.engine, self.desk.now),
             frame_ancestors=frame.origin,
             sdk_origin=f"{parts.scheme}://{parts.netloc}",
         )
@@ -136,7 +138,9 @@ class Product:
     def probes(self) -> Flask:
         """What a worker shows of itself: health, readiness and its own figures."""
         shown = metrics_page.blueprint(self.engine, self.desk.now, self.settings.metrics_token)
-        return create_app([shown], ready=lambda: _failing(self.engine), frame_ancestors="'none'", sdk_origin="")
+        return create_app(
+            [shown], ready=lambda: _readiness(self.engine, self.desk.now), frame_ancestors="'none'", sdk_origin=""
+        )
 
 
 def build(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Product:
@@ -145,23 +149,26 @@ def build(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.
     policy = read_policy(settings)
     engine = database.open_engine(settings.database_url)
     client = zendesk_client(settings)
+    reader = StripeReader(
+        settings.stripe_read_key or "rk_test_missing",
+        settings.stripe_api_base,
+        per_second=policy.stripe_reads_per_second,
+        observer=metrics.observed,
+    )
     desk = Desk(
         settings=settings,
         policy=policy,
         engine=engine,
         queue=jobs.Queue(engine, settings.database_url),
         zendesk=client,
-        reader=StripeReader(
-            settings.stripe_read_key or "rk_test_missing",
-            settings.stripe_api_base,
-            per_second=policy.stripe_reads_per_second,
-            observer=metrics.observed,
-        ),
+        reader=reader,
+        reads=Reads(engine, lambda: reader.requests_made, policy.stripe_reads_per_month, now),
         executor=stripe_executor(settings, policy),
         filing=filing(settings, policy, engine, now) if settings.github else None,
         agents=Agents(client, policy, now),
         now=now,
         installation=installation(settings),
+        language_model=language_model(settings),
     )
     return Product(settings=settings, desk=desk, engine=engine)
 
@@ -174,6 +181,17 @@ def stripe_executor(settings: Settings, policy: Policy) -> StripeExecutor | None
     return StripeExecutor(
         key, settings.stripe_api_base, per_second=policy.stripe_writes_per_second, observer=metrics.observed
     )
+
+
+def language_model(settings: Settings) -> LanguageModel | None:
+    """The second reader; None while no address is set, which is the usual case."""
+    if not settings.language_model_url:
+        return None
+    door = Door(
+        "language_model", settings.language_model_url, total_seconds=SECONDS, cap_bytes=CAP_BYTES, concurrency=4,
+        rate_per_second=2, burst=20, observer=metrics.observed,
+    )  # fmt: skip
+    return LanguageModel(door, settings.language_model_name, settings.language_model_key)
 
 
 def tasks(desk: Desk) -> dict[str, Task]:
@@ -265,14 +283,15 @@ def migrate(settings: Settings) -> None:
         engine.dispose()
 
 
-def _failing(engine: sa.Engine) -> list[str]:
+def _readiness(engine: sa.Engine, now: Callable[[], datetime]) -> Readiness:
     try:
         database.check_schema(engine)
+        with engine.connect() as connection:
+            return Readiness(worker_age=metrics.worker_age_seconds(connection, now()))
     except database.SchemaMismatch:
-        return ["schema"]
+        return Readiness(failing=("schema",))
     except sa.exc.SQLAlchemyError:
-        return ["store"]
-    return []
+        return Readiness(failing=("store",))
 
 
 def _public_keys(settings: Settings, client: ZendeskClient) -> Callable[[], tuple[str, ...]]:
@@ -319,7 +338,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
     product = build(_settings(*SERVING))
     with _store_errors():
         database.check_schema(product.engine)
-    if product.settings.sqlite and slots.live(product.settings.database_url):
+    if product.settings.sqlite and not slots.alone(product.settings.database_url):
         raise Stop("Another billing-desk serves this SQLite file. Stop it; several processes need PostgreSQL.", USAGE)
     worker = product.worker() if product.settings.sqlite else None
 
@@ -475,11 +494,23 @@ def _store_errors() -> Iterator[None]:
 
 def main() -> None:
     """The command line's entry."""
+    as_json = "--json" in sys.argv
     try:
-        cli(standalone_mode=True)
-    except SettingsError as error:
-        click.echo(f"Error: {error}", err=True)
+        # None from a command, a number from --help and the like
+        sys.exit(cli(prog_name="billing-desk", standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
         sys.exit(USAGE)
+    except click.UsageError as error:
+        path, says = error.ctx.command_path if error.ctx else "billing-desk", error.format_message()
+        end(f"{says}{'' if says.endswith(('.', '?')) else '.'} Try {path} --help.", USAGE, as_json=as_json)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)  # what a shell says of Ctrl-C
+    except SettingsError as error:
+        end(str(error), USAGE, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,8 @@ _SEVEN: tuple[Bucket, ...] = tuple(bucket for bucket in Bucket if bucket is not 
 _TEMPERATURE = 1.0  # with state; the text alone has its own, in reading/weights.toml
 _RIVAL = 0.4  # what a line that lost still weighs for its bucket
 _NOTHING_KNOWN = 0.28
-_SUGGEST, _CHECK, _MARGIN = 0.88, 0.60, 0.25
+_SUGGEST, _CHECK, _MARGIN = 0.85, 0.60, 0.25
+_SECOND_READER = 0.5  # what a language model's other opinion takes from the bucket that was decided without it
 _WORDS = {
     Bucket.DUPLICATE_SUBSCRIPTION: "a duplicate subscription",
     Bucket.TEAM_SEATS: "seats or teams",
@@ -88,11 +89,20 @@ class _Weighing:
     rows: tuple[tuple[Bucket, Signal], ...]
     temperature: float
 
+    def less(self, bucket: Bucket, row: Signal) -> _Weighing:
+        """With one more row against the bucket."""
+        odds = {**self.odds, bucket: self.odds[bucket] + row.weight}
+        return replace(self, odds=odds, rows=(*self.rows, (bucket, row)))
+
     def chances(self) -> dict[Bucket, float]:
-        highest = max(self.odds.values())
-        powers = {b: math.exp((value - highest) / self.temperature) for b, value in self.odds.items()}
-        whole = sum(powers.values())
-        return {b: power / whole for b, power in powers.items()}
+        return _chances(self.odds, self.temperature)
+
+
+def _chances(odds: Mapping[Bucket, float], temperature: float) -> dict[Bucket, float]:
+    highest = max(odds.values())
+    powers = {b: math.exp((value - highest) / temperature) for b, value in odds.items()}
+    whole = sum(powers.values())
+    return {b: power / whole for b, power in powers.items()}
 
 
 def diagnose(scene: Scene, lines: tuple[Situation, ...], correction: Bucket | None = None) -> Diagnosis:
@@ -109,8 +119,15 @@ def diagnose(scene: Scene, lines: tuple[Situation, ...], correction: Bucket | No
     second = next(b for b in ranked if b is not bucket)
     confidence = 1.0 if correction else chances.get(bucket, chances[ranked[0]])
     doubts = _doubts(scene, line)
+    if correction is None and not _concur(bucket, leaning) and (line is None or line.strength < TELLING):
+        doubts = (*doubts, "the words point elsewhere")
     margin = 1.0 if correction else confidence - chances[second]
     human = _needs_human(scene, bucket, line, (confidence, margin, leaning))
+    other = _other_reading(scene.evidence, bucket) if correction is None else None
+    if other is not None:  # after bucket, line and person: it changes what is shown, never what may be done
+        weighing = weighing.less(bucket, other)
+        confidence = weighing.chances()[bucket]
+        doubts = (*doubts, "a language model reads the words otherwise")
     return Diagnosis(
         bucket=bucket,
         confidence=round(confidence, 4),
@@ -144,7 +161,7 @@ def _weigh(scene: Scene, leaning: Mapping[Bucket, float], lines: tuple[Situation
         odds[line.bucket] += weight
         row = Signal(code=line.name, says=line.says, weight=weight, source=Source.STRIPE, objects=line.objects)
         rows.append((line.bucket, row))
-    for bucket, row in _interactions(scene, lines):
+    for bucket, row in (*_not_ours(leaning, lines), *_interactions(scene, leaning, lines)):
         odds[bucket] += row.weight
         rows.append((bucket, row))
     return _Weighing(odds=odds, rows=tuple(rows), temperature=_TEMPERATURE if lines else weights().temperature)
@@ -172,14 +189,26 @@ def _sounds(bucket: Bucket, weight: float) -> str:
     return f"As a whole it reads {'like' if weight > 0 else 'unlike'} tickets {about}."
 
 
-def _interactions(scene: Scene, lines: tuple[Situation, ...]) -> Iterator[tuple[Bucket, Signal]]:
+def _not_ours(leaning: Mapping[Bucket, float], lines: tuple[Situation, ...]) -> Iterator[tuple[Bucket, Signal]]:
+    """State tells which billing question it is, hardly whether it is one: nearly everybody who writes has a plan."""
+    share = 2.0 * _chances(leaning, weights().temperature)[Bucket.NOT_BILLING] - 1.0
+    if lines and share > 0.0:
+        says = "The words are not about money; what Stripe shows does not change that."
+        weight = share * (lines[0].strength + lines[0].affinity)
+        yield Bucket.NOT_BILLING, Signal(code="words_not_billing", says=says, weight=weight, source=Source.TICKET)
+
+
+def _interactions(
+    scene: Scene, leaning: Mapping[Bucket, float], lines: tuple[Situation, ...]
+) -> Iterator[tuple[Bucket, Signal]]:
     """What words and state say together: a claim that Stripe was asked about, and denied."""
     if not scene.known or not scene.readable:
         return
     buckets = {line.bucket for line in lines}
     accounted = buckets.union(*(line.overrules for line in lines if line.strength + line.affinity >= TELLING))
     denied = bool(scene.subscriptions) and not scene.speaks("TXT_TWO_ACCOUNTS")
-    if denied and scene.speaks(*DUPLICATE_WORDS) and Bucket.DUPLICATE_SUBSCRIPTION not in accounted:
+    twice = scene.speaks(*DUPLICATE_WORDS) or max(leaning, key=lambda b: leaning[b]) is Bucket.DUPLICATE_SUBSCRIPTION
+    if denied and twice and Bucket.DUPLICATE_SUBSCRIPTION not in accounted:
         says = "Stripe shows one subscription and no payment that was taken twice."
         yield Bucket.DUPLICATE_SUBSCRIPTION, _row("claims_twice_found_once", says, -4.0)
         yield Bucket.OTHER_BILLING, _row("claims_twice_found_once", says, 1.5 if lines else 3.0)
@@ -206,6 +235,15 @@ def _first(scene: Scene, best: Bucket, chances: Mapping[Bucket, float], lines: t
     return best
 
 
+def _other_reading(evidence: TicketEvidence, bucket: Bucket) -> Signal | None:
+    """The row of a second reader who does not agree; one who agrees proves nothing."""
+    told = evidence.second_reading
+    if told is None or told.bucket is bucket or bucket is Bucket.UNDECIDED:
+        return None
+    says = f"A language model reads it as {_WORDS[told.bucket]}."
+    return Signal(code="second_reader", says=says, weight=-_SECOND_READER, source=Source.TICKET, quote=told.quote)
+
+
 def _doubts(scene: Scene, line: Situation | None) -> tuple[str, ...]:
     """What keeps the judgement from being a plain suggestion, without needing a person."""
     doubts = []
@@ -217,6 +255,8 @@ def _doubts(scene: Scene, line: Situation | None) -> tuple[str, ...]:
         doubts.append("an id in the ticket belongs to somebody else")
     if scene.speaks("TXT_LEGAL_THREAT"):
         doubts.append("legal steps are mentioned")
+    if scene.speaks("TXT_PLAN_CHANGED_BY_THEM") and scene.found("plan_changed", "proration_charge"):
+        doubts.append("Stripe's records do not say who changed the plan")
     if line is not None and line.tie:
         doubts.append("the customer has to say which one is meant")
     if scene.known and not scene.readable:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -90,6 +91,7 @@ class TicketText:
     body: str
     channel: str = "email"
     headers: Mapping[str, str] = field(default_factory=dict)
+    written_at: datetime | None = None  # None: the ticket's description, or not told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,14 @@ class Requester:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondReading:
+    """How somebody else reads the words, with the span that decided. It can only take confidence away."""
+
+    bucket: Bucket
+    quote: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TicketEvidence:
     """All that the core knows of a ticket. `text`: the newest part, at most 4,000 characters, no card numbers."""
 
@@ -121,6 +131,8 @@ class TicketEvidence:
     machine_mail: bool = False  # auto-reply, bounce, newsletter …
     instructions_to_machine: bool = False  # text that addresses an assistant or system
     has_text: bool = False  # False: nothing to act on was written
+    asked_at: datetime | None = None  # when the customer wrote what was read; None: not told
+    second_reading: SecondReading | None = None
 
     def codes(self) -> frozenset[str]:
         """The codes of all signals, for predicates such as `TXT_CLAIMS_CANCELLED in evidence.codes()`."""

@@ -19,12 +19,14 @@ from typing import ParamSpec, TypeVar
 import sqlalchemy as sa
 
 from integrations.http import Observation
+from integrations.store import marks, reads
 from integrations.store.approvals import ENDED, PARKED, paid
 from integrations.store.tables import action, approval, audit, card, correction, gap, gap_ticket
 
 log = logging.getLogger(__name__)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "billing_desk_"
+WORKER_SEEN = "worker_seen"  # the mark that every worker renews once a minute
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 MOST_SERIES = 500  # of one name; more would be a label that is no code
 _P = ParamSpec("_P")
@@ -59,7 +61,10 @@ FAMILIES = (
     Family(name="holds_stopped_total", kind="counter", says="Approvals that an agent stopped before all was sent."),
     Family(name="overrides_total", kind="counter", says="Buckets that agents corrected.", labels=("from", "to")),
     Family(name="issues_total", kind="counter", says="What became of product issues.", labels=("action",)),
-    Family(name="parked_steps", kind="gauge", says="Steps whose outcome a person has to find out."),
+    Family(name="parked_steps", kind="gauge", says="Steps that wait for a person."),
+    Family(name="stripe_reads_spent", kind="gauge", says="Reads made at Stripe in the last 30 days."),
+    Family(name="stripe_reads_granted", kind="gauge", says="Reads in 30 days that policy.toml allows."),
+    Family(name="worker_age_seconds", kind="gauge", says="Age of a worker's last sign of life, once a minute."),
     Family(name="oldest_job_seconds", kind="gauge", says="Age of the oldest work that should be running."),
     Family(
         name="webhook_rejected_total", kind="counter", says="Webhook deliveries refused, by reason.", labels=("reason",)
@@ -220,7 +225,18 @@ def stored(connection: sa.Connection, now: datetime) -> list[Sample]:
     samples += [Sample("issues_total", (("action", what),), count) for what, count in _issues(connection)]
     parked = connection.execute(sa.select(number).select_from(action).where(PARKED)).scalar_one()
     samples.append(Sample("parked_steps", (), parked))
+    samples.append(Sample("stripe_reads_spent", (), reads.spent(connection, now)))
+    if (granted := reads.granted(connection)) is not None:
+        samples.append(Sample("stripe_reads_granted", (), granted))
+    if (age := worker_age_seconds(connection, now)) is not None:
+        samples.append(Sample("worker_age_seconds", (), age))
     return [*samples, Sample("oldest_job_seconds", (), oldest_job_seconds(connection, now))]
+
+
+def worker_age_seconds(connection: sa.Connection, now: datetime) -> float | None:
+    """Seconds since any worker's last sign of life; None before the first."""
+    seen = marks.read(connection, WORKER_SEEN)
+    return max(0.0, (now - datetime.fromisoformat(seen)).total_seconds()) if seen else None
 
 
 def _issues(connection: sa.Connection) -> list[tuple[str, int]]:

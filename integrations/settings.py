@@ -31,6 +31,7 @@ NAMES = (
     "ZENDESK_APP_PUBLIC_KEY", "STRIPE_READ_KEY", "STRIPE_WRITE_KEY", "STRIPE_API_BASE", "STRIPE_ALLOW_SECRET_KEY",
     "STRIPE_WEBHOOK_SECRET", "GITHUB_REPOSITORY", "GITHUB_TOKEN", "GITHUB_APP_ID", "GITHUB_APP_INSTALLATION_ID",
     "GITHUB_APP_PRIVATE_KEY", "GITHUB_API_BASE", "GITHUB_WEBHOOK_SECRET", "SENTRY_DSN", "LOG_LEVEL", "LOG_FORMAT",
+    "LANGUAGE_MODEL_URL", "LANGUAGE_MODEL_NAME", "LANGUAGE_MODEL_KEY",
 )  # fmt: skip
 
 
@@ -70,6 +71,9 @@ class Settings:
     github_api_base: str = "https://api.github.com"
     github_webhook_secrets: tuple[str, ...] = ()
     sentry_dsn: str = ""
+    language_model_url: str = ""
+    language_model_name: str = ""
+    language_model_key: str = ""
     log_level: str = "info"
     log_format: str = "json"
 
@@ -138,6 +142,9 @@ def read_settings(environment: Mapping[str, str] | None = None, *, dotenv: Path 
         github_api_base=_url(read, "GITHUB_API_BASE").rstrip("/") or "https://api.github.com",
         github_webhook_secrets=_several(read["GITHUB_WEBHOOK_SECRET"]),
         sentry_dsn=_dsn(read["SENTRY_DSN"]),
+        language_model_url=_url(read, "LANGUAGE_MODEL_URL").rstrip("/"),
+        language_model_name=read["LANGUAGE_MODEL_NAME"],
+        language_model_key=read["LANGUAGE_MODEL_KEY"],
         log_level=_one_of(read, "LOG_LEVEL", _LEVELS, "info"),
         log_format=_one_of(read, "LOG_FORMAT", ("json", "text"), "json"),
     )
@@ -295,6 +302,8 @@ def _pairs(settings: Settings) -> None:
         raise SettingsError("ZENDESK_EMAIL is not set although ZENDESK_API_TOKEN is.")
     if settings.github_app_id and not (settings.github_app_installation_id and settings.github_app_private_key):
         raise SettingsError("GITHUB_APP_ID also needs GITHUB_APP_INSTALLATION_ID and GITHUB_APP_PRIVATE_KEY.")
+    if settings.language_model_url and not settings.language_model_name:
+        raise SettingsError("LANGUAGE_MODEL_NAME is not set although LANGUAGE_MODEL_URL is.")
     modes = {"live" in key.split("_")[1:2] for key in (settings.stripe_read_key, settings.stripe_write_key) if key}
     if len(modes) > 1:
         raise SettingsError("STRIPE_READ_KEY and STRIPE_WRITE_KEY are of different modes: both test or both live.")

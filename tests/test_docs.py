@@ -14,6 +14,7 @@ import yaml
 
 import app
 from billing.policy import PolicyError, parse
+from integrations.checks.expected import STRIPE_EVENTS
 from integrations.metrics import FAMILIES, PREFIX
 from integrations.settings import NAMES
 from zendesk.refusals import STATUS
@@ -118,6 +119,11 @@ def known(text: str) -> list[str]:
     return [word.strip() for word in re.split(r", | or ", listed)]
 
 
+def test_every_event_type_of_stripes_that_is_needed_is_listed_and_no_other() -> None:
+    paragraph = OPERATIONS.partition("**Stripe's webhook**")[2].partition("\n\n")[0]
+    assert {one for one in code(paragraph) if re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", one)} == STRIPE_EVENTS
+
+
 def test_every_key_of_policy_toml_is_explained_and_no_other() -> None:
     named = [
         (code(table)[0] if code(table) else table, key) for table, keys, _ in rows("policy.toml") for key in code(keys)
@@ -130,7 +136,9 @@ def test_every_key_of_policy_toml_is_explained_and_no_other() -> None:
 
 def test_every_metric_is_explained_with_its_labels_and_no_other() -> None:
     named = {
-        code(name)[0]: {one.strip() for one in labels.split(",") if one.strip()} for name, labels, _ in rows("Metrics")
+        name: {one.strip() for one in labels.split(",") if one.strip()}
+        for names, labels, _ in rows("Metrics")
+        for name in code(names)
     }
     assert named == {family.name: set(family.labels) for family in FAMILIES}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from billing.reading import read_ticket
 from billing.snapshot import BillingSnapshot
 from github_issues.filing import Filing
 from integrations.jobs import Queue
+from integrations.language_model import LanguageModel
 from integrations.settings import Settings
 from integrations.store import cards
 from integrations.stripe_executor import StripeExecutor
@@ -26,6 +27,7 @@ from integrations.stripe_reader import StripeReader
 from integrations.zendesk_client import ZendeskClient
 from integrations.zendesk_schemas import Ticket
 from zendesk.agents import Agents
+from zendesk.reads import Reads
 from zendesk.tickets import read_request
 
 # Waits before a write is tried again; after the last one a person decides (design/engine.md section 5).
@@ -39,6 +41,7 @@ class Reading:
     ticket: Ticket
     evidence: TicketEvidence
     decision: Decision
+    sparing: bool = False  # only whose it is was read, to save Stripe's reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,27 +54,42 @@ class Desk:
     queue: Queue
     zendesk: ZendeskClient
     reader: StripeReader
+    reads: Reads
     executor: StripeExecutor | None
     filing: Filing | None
     agents: Agents
     now: Callable[[], datetime]
     installation: str  # prefix of every idempotency key
+    language_model: LanguageModel | None = None
     ladder: tuple[timedelta, ...] = LADDER
-    service_user: int | None = None  # our own user in Zendesk: its changes start nothing
 
     def read(
-        self, ticket_id: int, *, correction: str | None, chosen: str | None, lookup: str | None, quick: bool = False
-    ) -> Reading:
+        self, ticket_id: int, *, correction: str | None, chosen: str | None, lookup: str | None, quick: bool = False,
+        sparing: bool = False,
+    ) -> Reading:  # fmt: skip
         """Read the ticket and Stripe and decide. Raises OutsideError; a missing part of Stripe does not raise.
 
         `quick`: of a ticket that is clearly not about billing, only whose it is: Stripe grants reads by the month.
+        `sparing`: of every ticket.
         """
+        try:
+            return self._read(ticket_id, correction, chosen, lookup, quick=quick, sparing=sparing)
+        finally:
+            self.reads.settle()
+
+    def _read(
+        self, ticket_id: int, correction: str | None, chosen: str | None, lookup: str | None, *, quick: bool,
+        sparing: bool,
+    ) -> Reading:  # fmt: skip
         ticket, text, requester = read_request(self.zendesk, ticket_id)
         evidence = read_ticket(text, requester, ticket_id)
-        if quick and self._clearly_not_billing(evidence):
+        if sparing or (quick and self._clearly_not_billing(evidence)):
             decision = decide(evidence, self.reader.who(evidence, now=self.now()), self.policy)
-            if decision.diagnosis.bucket is Bucket.NOT_BILLING:
-                return Reading(ticket=ticket, evidence=evidence, decision=decision)
+            not_billing = decision.diagnosis.bucket is Bucket.NOT_BILLING
+            if sparing or not_billing:
+                return Reading(ticket=ticket, evidence=evidence, decision=decision, sparing=not not_billing)
+        if self.language_model is not None:
+            evidence = replace(evidence, second_reading=self.language_model.read(evidence))
         snapshot = self.reader.snapshot(evidence, now=self.now(), lookup=lookup)
         decision = decide(
             evidence, snapshot, self.policy, chosen=chosen, correction=Bucket(correction) if correction else None
@@ -85,7 +103,7 @@ class Desk:
         told = decide(evidence, BillingSnapshot(taken_at=self.now()), self.policy).diagnosis
         return told.bucket is Bucket.NOT_BILLING and told.band is Band.SUGGEST
 
-    def read_as_stored(self, ticket_id: int, *, quick: bool = False) -> Reading:
+    def read_as_stored(self, ticket_id: int, *, quick: bool = False, sparing: bool = False) -> Reading:
         """`read` with what agents chose for this ticket before."""
         with self.engine.connect() as connection:
             stored = cards.read(connection, ticket_id)
@@ -93,6 +111,7 @@ class Desk:
         return self.read(
             ticket_id,
             quick=quick and not chose,
+            sparing=sparing and not chose,
             correction=stored.correction if stored else None,
             chosen=stored.chosen if stored else None,
             lookup=stored.lookup if stored else None,
@@ -106,7 +125,7 @@ class Desk:
         """Read everything anew and compare with the plan. When it moved, the card already shows the new plan."""
         from zendesk.enrichment import store_reading  # the other direction of this import is the usual one
 
-        reading = self.read_as_stored(ticket_id)
+        reading = replace(self, language_model=None).read_as_stored(ticket_id)  # its word moves no plan
         verdict = recheck(plan, steps, reading.decision)
         if isinstance(verdict, Stale):
             store_reading(self, reading)

@@ -26,6 +26,7 @@ from zendesk.plans import freeze
 
 log = logging.getLogger(__name__)
 TRIES = 5
+EVENT = "stripe"  # begins the number of a reading that an event of Stripe's asked for
 
 
 class Enriching:
@@ -41,8 +42,14 @@ class Enriching:
         """Read the ticket and store its card; seconds until the next try, or None."""
         ticket_id = int(argument.partition(":")[0])
         try:
-            # The first reading came by itself; every later one somebody asked for.
-            reading = self._desk.read_as_stored(ticket_id, quick=argument.split(":")[1:2] == ["1"])
+            # The first reading came by itself, or Stripe told of a change; every other one somebody asked for.
+            number = argument.partition(":")[2].partition(":")[0]
+            told = number.startswith(EVENT)
+            sparing = (number == "1" or told) and self._desk.reads.tight()
+            if told and sparing:
+                self._leave(ticket_id)
+                return None
+            reading = self._desk.read_as_stored(ticket_id, quick=number == "1", sparing=sparing)
         except OutsideError as error:
             if not isinstance(error, NotFound) or error.service != "zendesk":
                 return self._failed(argument, ticket_id, error)
@@ -58,6 +65,12 @@ class Enriching:
         self._failures.pop(argument, None)
         store_reading(self._desk, reading)
         return self._write_note(reading)
+
+    def _leave(self, ticket_id: int) -> None:
+        """The card keeps its older facts and their time; opening it reads, and so does an approval."""
+        with self._desk.engine.begin() as connection:
+            cards.change(connection, ticket_id, self._desk.now(), version=None)
+        log.info("reading_saved", extra={"ticket_id": ticket_id})
 
     def _failed(self, argument: str, ticket_id: int, error: OutsideError) -> float | None:
         """A card that names what did not answer, at once; then the ladder."""
@@ -89,7 +102,7 @@ class Enriching:
         The note's operation id is stored first.
         """
         desk, ticket = self._desk, reading.ticket
-        if ticket.status == "closed" or not desk.policy.write:
+        if ticket.status == "closed" or not desk.policy.write or reading.sparing:
             return None
         with desk.engine.begin() as connection:
             stored = cards.read(connection, ticket.id)

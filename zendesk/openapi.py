@@ -162,8 +162,8 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="get", path="/readyz", says="Whether the store answers and its schema is current.",
-        answers={200: "ready", 503: "not ready; `failing` names the parts"}, who=None, gives=(_JSON,), result="Health",
-        asks=False,
+        answers={200: "ready", 503: "not ready; `failing` names the parts"}, who=None, gives=(_JSON,),
+        result="Readiness", asks=False,
     ),
     Route(
         method="get", path="/metrics", says="Prometheus text format 0.0.4.", answers={200: "the figures"}, who=None,
@@ -374,6 +374,11 @@ def _results() -> dict[str, Any]:
             }
         ),
         "Health": _object(status=text),
+        "Readiness": _object(
+            status=text,
+            failing={"type": "array", "items": text},
+            worker_age_seconds={"type": ["integer", "null"], "description": "since a worker's last sign of life"},
+        ),
         "Document": {"type": "object"},
     }  # fmt: skip
 

@@ -20,13 +20,15 @@ from billing.money import Money
 from billing.plan import Impact, Plan, Receipt
 from billing.steps import RefundCharge, encode
 from integrations.errors import Forbidden, OutsideError, Refused
+from integrations.metrics import WORKER_SEEN
 from integrations.store import approvals, audit, marks
 from integrations.store.approvals import OPEN, Action
 from integrations.stripe_effects import Effect
-from zendesk.applying import WRITTEN, settle
+from zendesk.applying import WRITTEN
 from zendesk.desk import Desk
 from zendesk.notes import Writer
 from zendesk.plans import freeze
+from zendesk.settling import settle
 from zendesk.webhook import ask
 
 log = logging.getLogger(__name__)
@@ -53,11 +55,15 @@ class Restoring:
         return self._apply(approval_id) if self._is_current() else WAIT_SECONDS
 
     def beat(self) -> None:
-        """A sign of life in the store, once a minute; while there is none the store may be an old copy."""
+        """Two signs of life, once a minute: a worker is there; and what it works on is no old copy."""
+        self._sign(WORKER_SEEN)
         if self._is_current():
-            now = self._desk.now()
-            with self._desk.engine.begin() as connection:
-                marks.write(connection, ALIVE, now.isoformat(), now)
+            self._sign(ALIVE)
+
+    def _sign(self, name: str) -> None:
+        now = self._desk.now()
+        with self._desk.engine.begin() as connection:
+            marks.write(connection, name, now.isoformat(), now)
 
     def _is_current(self) -> bool:
         with self._lock:
@@ -110,7 +116,8 @@ class Restoring:
         if approval is None:
             return
         approvals.change_action(connection, action.id, now, was=OPEN, sent_at=action.sent_at or at)
-        receipt = Receipt(step_id=action.step_id, outcome="done", object=object_, status=status, at=at)
+        refund = object_ if action.kind == "refund_charge" else None
+        receipt = Receipt(step_id=action.step_id, outcome="done", object=object_, status=status, at=at, refund=refund)
         settle(self._desk, connection, approval, action, receipt)
         body = {"action": action.id, "approval": approval.id, "step": action.kind, "receipt": object_}
         audit.append(connection, at=now, actor="system", event=FOUND, ticket_id=approval.ticket_id, body=body)

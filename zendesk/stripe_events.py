@@ -21,6 +21,7 @@ from integrations.store import approvals, cards, deliveries
 from integrations.stripe_wire import MARK
 from zendesk.answers import distrusted, misshapen, not_stored, read_object, refused, said
 from zendesk.desk import Desk
+from zendesk.enrichment import EVENT
 from zendesk.refusals import Refusal
 from zendesk.signatures import Untrusted, check_stripe_webhook
 
@@ -159,7 +160,7 @@ def _wake(desk: Desk, connection: sa.Connection, event: Event) -> bool:
     refund = event["data"]["object"].get("id")
     if not isinstance(refund, str) or not _REFUND.fullmatch(refund):
         return False
-    action = approvals.by_receipt(connection, "refund_charge", refund)
+    action = approvals.by_refund(connection, refund)
     approval = approvals.read(connection, action.approval_id) if action else None
     if action is None or approval is None:
         return False
@@ -184,7 +185,7 @@ def _read_again(desk: Desk, connection: sa.Connection, ticket_id: int) -> None:
     cards.ask_for(connection, ticket_id, now)
     approvals.forget_checks(connection, ticket_id)
     span, passed = divmod(now.timestamp(), CALM)
-    argument = f"{ticket_id}:stripe{int(span)}"
+    argument = f"{ticket_id}:{EVENT}{int(span)}"
     desk.queue.put(
         connection,
         Job(queue="enrich", key=f"enrich:{argument}", argument=argument, partition=str(ticket_id), after=CALM - passed),

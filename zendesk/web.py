@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from flask import Blueprint, Flask, Response, g, request
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -22,10 +23,19 @@ MOST_BYTES = 1024 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """`failing`: the parts that fail right now. `worker_age`: seconds since a worker's last sign of life, told only:
+    a web process without a worker still accepts deliveries."""
+
+    failing: tuple[str, ...] = ()
+    worker_age: float | None = None
+
+
 def create_app(
-    blueprints: Sequence[Blueprint], *, ready: Callable[[], list[str]], frame_ancestors: str, sdk_origin: str
+    blueprints: Sequence[Blueprint], *, ready: Callable[[], Readiness], frame_ancestors: str, sdk_origin: str
 ) -> Flask:
-    """`ready` names the parts that fail right now, for /readyz."""
+    """`ready` is asked by /readyz."""
     app = Flask("zendesk", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     app.url_map.strict_slashes = False
@@ -37,15 +47,18 @@ def create_app(
     return app
 
 
-def _add_probes(app: Flask, ready: Callable[[], list[str]]) -> None:
+def _add_probes(app: Flask, ready: Callable[[], Readiness]) -> None:
     @app.get("/healthz")
     def healthz() -> Response:
         return said({"status": "alive"})
 
     @app.get("/readyz")
     def readyz() -> Response:
-        failing = ready()
-        return said({"status": "not ready" if failing else "ready", "failing": failing}, 503 if failing else 200)
+        now = ready()
+        age = None if now.worker_age is None else round(now.worker_age)
+        status = "not ready" if now.failing else "ready"
+        document = {"status": status, "failing": list(now.failing), "worker_age_seconds": age}
+        return said(document, 503 if now.failing else 200)
 
 
 def _add_frame(app: Flask, policy: str) -> None:

@@ -37,7 +37,6 @@ class _Detail(Schema):
         unknown = EXCLUDE
 
     id = Whole(strict=True, required=True, validate=_TICKET)
-    actor_id = Whole(strict=True, load_default=None, allow_none=True)
 
 
 class EventSchema(Schema):
@@ -80,17 +79,16 @@ def blueprint(desk: Desk) -> Blueprint:
         except Untrusted as reason:
             return distrusted(str(reason))
         try:
-            ticket_id, key, actor = _read(body, lower.get("x-zendesk-webhook-invocation-id"))
+            ticket_id, key = _read(body, lower.get("x-zendesk-webhook-invocation-id"))
         except ValueError:
             return misshapen("The body is none of the two shapes that Zendesk sends.")
-        return _accept(desk, ticket_id, key, actor)
+        return _accept(desk, ticket_id, key)
 
     return routes
 
 
-def _accept(desk: Desk, ticket_id: int, key: str, actor: int | None) -> Response:
-    """202 once it is durable, 200 for one that was seen or that we caused ourselves, 503 when the store cannot."""
-    ours = actor is not None and actor == desk.service_user
+def _accept(desk: Desk, ticket_id: int, key: str) -> Response:
+    """202 once it is durable, 200 for one that was seen, 503 when the store cannot."""
     try:
         with desk.engine.begin() as connection:
             body = {"ticket_id": ticket_id}
@@ -99,9 +97,6 @@ def _accept(desk: Desk, ticket_id: int, key: str, actor: int | None) -> Response
             )
             if identifier is None:
                 return said({"status": "already_seen"}, 200)
-            if ours:
-                deliveries.finish(connection, identifier, "ignored", "our_own_change")
-                return said({"status": "ignored", "delivery_id": identifier}, 200)
             ask(desk, connection, ticket_id)
             deliveries.finish(connection, identifier, "done")
     except SQLAlchemyError as error:
@@ -118,15 +113,15 @@ def ask(desk: Desk, connection: Any, ticket_id: int) -> None:
     )
 
 
-def _read(body: bytes, invocation: str | None) -> tuple[int, str, int | None]:
-    """Ticket, the key that makes this delivery count once, and who caused it. ValueError for anything else."""
+def _read(body: bytes, invocation: str | None) -> tuple[int, str]:
+    """Ticket, and the key that makes this delivery count once. ValueError for anything else."""
     document = read_object(body)
     try:
         if "zendesk_event_version" in document:
             event = _EVENT.load(document)
-            return event["detail"]["id"], f"event:{event['id']}", event["detail"]["actor_id"]
+            return event["detail"]["id"], f"event:{event['id']}"
         trigger = _TRIGGER.load(document)
     except ValidationError as error:
         raise ValueError("unknown shape") from error
     named = invocation or hashlib.sha256(body).hexdigest()
-    return trigger["ticket_id"], f"trigger:{trigger['ticket_id']}:{named}", None
+    return trigger["ticket_id"], f"trigger:{trigger['ticket_id']}:{named}"

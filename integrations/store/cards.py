@@ -48,6 +48,12 @@ class StoredCard:
         state = (self.document or {}).get("billing_state") or {}
         return any(part.get("why") == "not_read" for part in state.get("missing", ()))
 
+    @property
+    def left_unread(self) -> bool:
+        """A reading was asked for and, to save Stripe's reads, not made."""
+        asked = self.as_of is not None and self.as_of < self.requested_at <= self.updated_at
+        return asked and self.state not in {"failed", "applying"}
+
 
 def read(connection: sa.Connection, ticket_id: int) -> StoredCard | None:
     row = connection.execute(sa.select(card).where(card.c.ticket_id == ticket_id)).first()

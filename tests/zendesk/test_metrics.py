@@ -29,6 +29,7 @@ LINE = re.compile(r'(billing_desk_[a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\\n]|\\[\\"n])
 NAMES = {
     "cards_total", "card_seconds", "upstream_seconds", "runs_total", "money_moved_minor", "holds_stopped_total",
     "overrides_total", "issues_total", "oldest_job_seconds", "parked_steps", "webhook_rejected_total",
+    "stripe_reads_spent", "stripe_reads_granted", "worker_age_seconds",
 }  # fmt: skip
 
 

@@ -128,7 +128,7 @@ def test_the_webhook_takes_what_it_is_told_to_take(desk: Indoors) -> None:
     assert event["required"] == ["detail", "id", "type", "zendesk_event_version"]
     assert trigger["required"] == ["ticket_id"]
     assert trigger["properties"]["ticket_id"]["type"] == ["integer", "string"]
-    assert event["properties"]["detail"]["properties"]["actor_id"]["type"] == ["integer", "string", "null"]
+    assert event["properties"]["detail"]["properties"]["id"]["type"] == ["integer", "string"]
 
 
 class _Every(Schema):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from integrations.store import marks
 from testkit.indoors import Indoors, indoors
+from zendesk.restoring import ALIVE, Restoring
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
@@ -25,7 +28,7 @@ def desk(tmp_path: Path) -> Iterator[Indoors]:
 
 def test_the_process_is_alive_and_ready(desk: Indoors) -> None:
     assert desk.client.get("/healthz").get_json() == {"status": "alive"}
-    assert desk.client.get("/readyz").get_json() == {"status": "ready", "failing": []}
+    assert desk.client.get("/readyz").get_json() == {"status": "ready", "failing": [], "worker_age_seconds": None}
     assert desk.asked() == 0
 
 
@@ -117,3 +120,20 @@ def test_no_address_and_no_body_ever_makes_a_server_error(
         path, method=method, data=body, headers=headers | ({"Accept": "text/html"} if html else {})
     )
     assert answer.status_code < 500, (path, answer.text)
+
+
+def test_readiness_tells_how_old_the_workers_sign_of_life_is(desk: Indoors) -> None:
+    Restoring(desk.product.desk, lambda _: None).beat()
+    assert desk.client.get("/readyz").get_json()["worker_age_seconds"] == 0
+    desk.clock.advance(timedelta(minutes=7))
+    answer = desk.client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["worker_age_seconds"]) == (200, 420)
+    assert "billing_desk_worker_age_seconds 420\n" in desk.client.get("/metrics").text
+
+
+def test_a_worker_that_waits_for_stripe_before_it_applies_is_alive(desk: Indoors) -> None:
+    with desk.product.engine.begin() as connection:
+        marks.write(connection, ALIVE, (desk.clock() - timedelta(days=1)).isoformat(), desk.clock())
+    desk.stripe.faults.add("status", times=None, status=503)
+    Restoring(desk.product.desk, lambda _: None).beat()
+    assert desk.client.get("/readyz").get_json()["worker_age_seconds"] == 0
