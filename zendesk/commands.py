@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -30,8 +30,16 @@ DONE, NO, USAGE, UPSTREAM, PERSON, MISSING = 0, 1, 2, 3, 4, 5
 MOST_TEXT = 64 * 1024
 
 
+def end(message: str, code: int, *, as_json: bool) -> NoReturn:
+    """One line on stderr, the same as JSON on stdout where JSON was asked for, and the exit code."""
+    if as_json:
+        click.echo(json.dumps({"error": {"message": message, "exit_code": code}}))
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(code)
+
+
 class Stop(click.ClickException):
-    """One line on stderr and an exit code; a command that was asked for JSON says it on stdout too."""
+    """A command cannot go on; see `end`."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -40,10 +48,7 @@ class Stop(click.ClickException):
         self._as_json = context is not None and bool(context.params.get("as_json"))
 
     def show(self, file: Any = None) -> None:
-        if self._as_json:
-            click.echo(json.dumps({"error": {"message": self.message, "exit_code": self.code}}))
-        click.echo(f"Error: {self.message}", err=True)
-        sys.exit(self.code)
+        end(self.message, self.code, as_json=self._as_json)
 
 
 @click.command(help="Read one customer or ticket and show the handoff. Never writes anywhere.")

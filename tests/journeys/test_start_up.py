@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -112,6 +113,16 @@ def test_a_database_that_does_not_answer_is_three_and_one_line(tmp_path: Path) -
         assert ended.stderr.count("\n") == 1
         assert "DATABASE_URL" in ended.stderr
         assert "pw-of-this-test" not in ended.stderr
+
+
+def test_wrong_usage_is_one_line_and_json_where_json_was_asked_for(tmp_path: Path) -> None:
+    one_line(end_of(tmp_path, ["diagnose", "--nope"]), "--nope", "Try billing-desk diagnose --help.")
+    one_line(end_of(tmp_path, ["frob"]), "frob", "Try billing-desk --help.")
+    ended = end_of(tmp_path, ["diagnose", "--ticket", "x", "--json"])
+    assert (ended.returncode, json.loads(ended.stdout)["error"]["exit_code"]) == (2, 2)
+    assert len(ended.stderr.splitlines()) == 1
+    bare = end_of(tmp_path, [])
+    assert (bare.returncode, bare.stderr.startswith("Usage: billing-desk")) == (2, True)
 
 
 def test_migrating_twice_is_safe(tmp_path: Path) -> None:
