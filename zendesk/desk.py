@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ from integrations.jobs import Queue
 from integrations.language_model import LanguageModel
 from integrations.settings import Settings
 from integrations.store import cards
+from integrations.store.cards import StoredCard
 from integrations.stripe_executor import StripeExecutor
 from integrations.stripe_reader import StripeReader
 from integrations.zendesk_client import ZendeskClient
@@ -32,6 +34,14 @@ from zendesk.tickets import read_request
 
 # Waits before a write is tried again; after the last one a person decides (design/engine.md section 5).
 LADDER = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 3600, 21600))
+
+
+class Depth(Enum):
+    """How much of Stripe a reading asks for: reads are granted by the month."""
+
+    WHOLE = auto()
+    IF_BILLING = auto()  # of a ticket that is clearly not about billing, only whose it is
+    WHOSE = auto()  # only whose it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,31 +73,29 @@ class Desk:
     language_model: LanguageModel | None = None
     ladder: tuple[timedelta, ...] = LADDER
 
-    def read(
-        self, ticket_id: int, *, correction: str | None, chosen: str | None, lookup: str | None, quick: bool = False,
-        sparing: bool = False,
-    ) -> Reading:  # fmt: skip
-        """Read the ticket and Stripe and decide. Raises OutsideError; a missing part of Stripe does not raise.
+    def read(self, ticket_id: int, depth: Depth = Depth.WHOLE) -> Reading:
+        """Read the ticket and Stripe and decide, with what agents chose for this ticket before.
 
-        `quick`: of a ticket that is clearly not about billing, only whose it is: Stripe grants reads by the month.
-        `sparing`: of every ticket.
+        Raises OutsideError; a missing part of Stripe does not raise.
         """
+        with self.engine.connect() as connection:
+            stored = cards.read(connection, ticket_id)
         try:
-            return self._read(ticket_id, correction, chosen, lookup, quick=quick, sparing=sparing)
+            return self._read(ticket_id, stored, depth)
         finally:
             self.reads.settle()
 
-    def _read(
-        self, ticket_id: int, correction: str | None, chosen: str | None, lookup: str | None, *, quick: bool,
-        sparing: bool,
-    ) -> Reading:  # fmt: skip
+    def _read(self, ticket_id: int, stored: StoredCard | None, depth: Depth) -> Reading:
         ticket, text, requester = read_request(self.zendesk, ticket_id)
         evidence = read_ticket(text, requester, ticket_id)
-        if sparing or (quick and self._clearly_not_billing(evidence)):
+        correction, chosen, lookup = (stored.correction, stored.chosen, stored.lookup) if stored else (None, None, None)
+        if correction or chosen or lookup:
+            depth = Depth.WHOLE
+        if depth is Depth.WHOSE or (depth is Depth.IF_BILLING and self._clearly_not_billing(evidence)):
             decision = decide(evidence, self.reader.who(evidence, now=self.now()), self.policy)
-            not_billing = decision.diagnosis.bucket is Bucket.NOT_BILLING
-            if sparing or not_billing:
-                return Reading(ticket=ticket, evidence=evidence, decision=decision, sparing=not not_billing)
+            billing = decision.diagnosis.bucket is not Bucket.NOT_BILLING
+            if depth is Depth.WHOSE or not billing:
+                return Reading(ticket=ticket, evidence=evidence, decision=decision, sparing=billing)
         if self.language_model is not None:
             evidence = replace(evidence, second_reading=self.language_model.read(evidence))
         snapshot = self.reader.snapshot(evidence, now=self.now(), lookup=lookup)
@@ -103,20 +111,6 @@ class Desk:
         told = decide(evidence, BillingSnapshot(taken_at=self.now()), self.policy).diagnosis
         return told.bucket is Bucket.NOT_BILLING and told.band is Band.SUGGEST
 
-    def read_as_stored(self, ticket_id: int, *, quick: bool = False, sparing: bool = False) -> Reading:
-        """`read` with what agents chose for this ticket before."""
-        with self.engine.connect() as connection:
-            stored = cards.read(connection, ticket_id)
-        chose = stored is not None and (stored.correction or stored.chosen or stored.lookup)
-        return self.read(
-            ticket_id,
-            quick=quick and not chose,
-            sparing=sparing and not chose,
-            correction=stored.correction if stored else None,
-            chosen=stored.chosen if stored else None,
-            lookup=stored.lookup if stored else None,
-        )
-
     def links(self, plan: Plan, document: Mapping[str, Any]) -> dict[str, str]:
         """The links that this plan's reply may hold, fetched now and kept nowhere; what cannot be had is left out."""
         return self.reader.links(plan)
@@ -125,7 +119,7 @@ class Desk:
         """Read everything anew and compare with the plan. When it moved, the card already shows the new plan."""
         from zendesk.enrichment import store_reading  # the other direction of this import is the usual one
 
-        reading = replace(self, language_model=None).read_as_stored(ticket_id)  # its word moves no plan
+        reading = replace(self, language_model=None).read(ticket_id)  # its word moves no plan
         verdict = recheck(plan, steps, reading.decision)
         if isinstance(verdict, Stale):
             store_reading(self, reading)

@@ -20,7 +20,7 @@ from integrations.store import approvals, cards
 from integrations.zendesk_schemas import Ticket
 from zendesk import in_step
 from zendesk.card import error_document, to_card
-from zendesk.desk import Desk, Reading
+from zendesk.desk import Depth, Desk, Reading
 from zendesk.notes import enrichment_note
 from zendesk.plans import freeze
 
@@ -44,12 +44,13 @@ class Enriching:
         try:
             # The first reading came by itself, or Stripe told of a change; every other one somebody asked for.
             number = argument.partition(":")[2].partition(":")[0]
-            told = number.startswith(EVENT)
-            sparing = (number == "1" or told) and self._desk.reads.tight()
-            if told and sparing:
+            first, told = number == "1", number.startswith(EVENT)
+            tight = (first or told) and self._desk.reads.tight()
+            if told and tight:
                 self._leave(ticket_id)
                 return None
-            reading = self._desk.read_as_stored(ticket_id, quick=number == "1", sparing=sparing)
+            depth = Depth.WHOSE if tight else Depth.IF_BILLING if first else Depth.WHOLE
+            reading = self._desk.read(ticket_id, depth)
         except OutsideError as error:
             if not isinstance(error, NotFound) or error.service != "zendesk":
                 return self._failed(argument, ticket_id, error)
