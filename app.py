@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import secrets
 import shutil
@@ -23,26 +22,15 @@ import click
 import sqlalchemy as sa
 from flask import Flask
 
-from billing.policy import Policy, PolicyError, parse
-from billing.policy_examples import broken
-from github_issues.filing import Filing
 from integrations import correlation, jobs, metrics, slots, telemetry
 from integrations.checks.zendesk_access import TOKENS_END
-from integrations.errors import OutsideError
-from integrations.github_client import AccessToken, AppKey, GitHubClient
-from integrations.http import Door
-from integrations.language_model import CAP_BYTES, SECONDS, LanguageModel
 from integrations.settings import Settings, SettingsError, read_settings, require
 from integrations.store import cards, database
-from integrations.stripe_executor import StripeExecutor
-from integrations.stripe_reader import StripeReader
 from integrations.twins.demo_world import seed
 from integrations.twins.github_twin import GitHubTwin
 from integrations.twins.stripe_twin import DEFAULT_KEY, StripeTwin
 from integrations.twins.workspace import Workspace
 from integrations.twins.zendesk_twin import ZendeskTwin
-from integrations.zendesk_client import ZendeskClient
-from integrations.zendesk_wire import SCOPES, ApiToken, OAuthClient
 from zendesk import (
     audit_head,
     exporting,
@@ -58,7 +46,6 @@ from zendesk import (
     stripe_events,
     webhook,
 )
-from zendesk.agents import Agents
 from zendesk.agreement import agreement
 from zendesk.applying import Applying
 from zendesk.backtest import backtest
@@ -67,7 +54,7 @@ from zendesk.desk import Desk
 from zendesk.enrichment import Enriching
 from zendesk.following import Following
 from zendesk.gaps import GapFiling
-from zendesk.reads import Reads
+from zendesk.opening import open_desk, public_keys
 from zendesk.restoring import ALIVE, BEAT_SECONDS, Restoring
 from zendesk.serving import PortTaken, free_port, serve, serve_beside
 from zendesk.setup_commands import doctor, install, package, uninstall
@@ -76,7 +63,6 @@ from zendesk.upkeep import Task, Upkeep
 from zendesk.upkeep_commands import parked, redact
 from zendesk.web import Readiness, create_app
 
-KEY_KEPT_SECONDS = 300.0
 SERVING = (
     "BILLING_DESK_SECRET_KEY", "ZENDESK_SUBDOMAIN", "ZENDESK_OAUTH_CLIENT_ID", "ZENDESK_WEBHOOK_SECRET",
     "STRIPE_READ_KEY",
@@ -114,7 +100,7 @@ class Product:
         launch = Launch(
             subdomain=settings.zendesk_subdomain,
             installation_id=settings.zendesk_installation_id,
-            public_keys=_public_keys(settings, desk.zendesk),
+            public_keys=public_keys(settings, desk.zendesk),
         )
         frame = sidebar.Frame(origin=origin or settings.zendesk_origin, launch=launch, sdk_url=sdk_url)
         tokens = PageTokens(settings.secret_keys, settings.zendesk_subdomain)
@@ -146,52 +132,8 @@ class Product:
 def build(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Product:
     """Wire everything together. Raises SettingsError; opens no connection but the database's pool."""
     telemetry.configure(settings)
-    policy = read_policy(settings)
-    engine = database.open_engine(settings.database_url)
-    client = zendesk_client(settings)
-    reader = StripeReader(
-        settings.stripe_read_key or "rk_test_missing",
-        settings.stripe_api_base,
-        per_second=policy.stripe_reads_per_second,
-        observer=metrics.observed,
-    )
-    desk = Desk(
-        settings=settings,
-        policy=policy,
-        engine=engine,
-        queue=jobs.Queue(engine, settings.database_url),
-        zendesk=client,
-        reader=reader,
-        reads=Reads(engine, lambda: reader.requests_made, policy.stripe_reads_per_month, now),
-        executor=stripe_executor(settings, policy),
-        filing=filing(settings, policy, engine, now) if settings.github else None,
-        agents=Agents(client, policy, now),
-        now=now,
-        installation=installation(settings),
-        language_model=language_model(settings),
-    )
-    return Product(settings=settings, desk=desk, engine=engine)
-
-
-def stripe_executor(settings: Settings, policy: Policy) -> StripeExecutor | None:
-    """What writes at Stripe. In dry run it holds the key that only reads: earlier writes can still be looked up."""
-    key = settings.stripe_read_key if policy.dry_run else settings.stripe_write_key
-    if not key:
-        return None
-    return StripeExecutor(
-        key, settings.stripe_api_base, per_second=policy.stripe_writes_per_second, observer=metrics.observed
-    )
-
-
-def language_model(settings: Settings) -> LanguageModel | None:
-    """The second reader; None while no address is set, which is the usual case."""
-    if not settings.language_model_url:
-        return None
-    door = Door(
-        "language_model", settings.language_model_url, total_seconds=SECONDS, cap_bytes=CAP_BYTES, concurrency=4,
-        rate_per_second=2, burst=20, observer=metrics.observed,
-    )  # fmt: skip
-    return LanguageModel(door, settings.language_model_name, settings.language_model_key)
+    desk = open_desk(settings, now)
+    return Product(settings=settings, desk=desk, engine=desk.engine)
 
 
 def tasks(desk: Desk) -> dict[str, Task]:
@@ -207,68 +149,6 @@ def tasks(desk: Desk) -> dict[str, Task]:
     if desk.settings.zendesk:
         found["export"] = Task(every_seconds=exporting.EVERY_SECONDS, run=lambda: exporting.catch_missed(desk))
     return found
-
-
-def read_policy(settings: Settings) -> Policy:
-    """policy.toml, or the built-in defaults. Raises SettingsError with the line that is wrong."""
-    if not settings.policy_path:
-        return Policy()
-    try:
-        policy = parse(Path(settings.policy_path).read_text(encoding="utf-8"), settings.policy_path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError("BILLING_DESK_POLICY names a file that cannot be read.") from error
-    except PolicyError as error:
-        raise SettingsError(str(error)) from error
-    for wrong in broken(policy, settings.policy_path):
-        raise SettingsError(str(wrong))
-    return policy
-
-
-def zendesk_client(settings: Settings) -> ZendeskClient:
-    base = settings.zendesk_base or "https://not-configured.zendesk.com"
-    door = Door(
-        "zendesk", base, total_seconds=10.0, concurrency=8, rate_per_second=6, burst=30, observer=metrics.observed
-    )
-    if settings.zendesk_oauth_client_id:
-        credentials: OAuthClient | ApiToken = OAuthClient(
-            client_id=settings.zendesk_oauth_client_id,
-            client_secret=settings.zendesk_oauth_client_secret,
-            # the app's public key is fetched where it is not configured
-            scopes=SCOPES if settings.zendesk_app_public_key else SCOPES | {"apps:read"},
-        )
-    else:
-        credentials = ApiToken(email=settings.zendesk_email, token=settings.zendesk_api_token)
-    return ZendeskClient(door, credentials)
-
-
-def filing(settings: Settings, policy: Policy, engine: sa.Engine, now: Callable[[], datetime]) -> Filing:
-    clients: dict[str, GitHubClient] = {}
-    lock = threading.Lock()
-    credentials: AccessToken | AppKey = AccessToken(token=settings.github_token)
-    if settings.github_app_id:
-        credentials = AppKey(
-            app_id=settings.github_app_id,
-            installation_id=settings.github_app_installation_id,
-            private_key=settings.github_app_private_key,
-        )
-
-    def client_of(repository: str) -> GitHubClient:
-        with lock:
-            if repository not in clients:
-                door = Door(
-                    "github", settings.github_api_base, total_seconds=15.0, concurrency=4, observer=metrics.observed
-                )
-                clients[repository] = GitHubClient(door, repository, credentials)
-            return clients[repository]
-
-    origin = settings.zendesk_origin
-    return Filing(engine, client_of, settings.github_repository, policy, now, tickets=origin, keys=settings.secret_keys)
-
-
-def installation(settings: Settings) -> str:
-    """Prefix of our idempotency keys: the same for every process of one installation, and no secret."""
-    named = f"{settings.zendesk_subdomain}|{settings.zendesk_installation_id}"
-    return "bd" + hashlib.sha256(named.encode()).hexdigest()[:12]
 
 
 def migrate(settings: Settings) -> None:
@@ -292,26 +172,6 @@ def _readiness(engine: sa.Engine, now: Callable[[], datetime]) -> Readiness:
         return Readiness(failing=("schema",))
     except sa.exc.SQLAlchemyError:
         return Readiness(failing=("store",))
-
-
-def _public_keys(settings: Settings, client: ZendeskClient) -> Callable[[], tuple[str, ...]]:
-    """The app's public key: from the settings, or fetched once and then at most every five minutes."""
-    kept: list[tuple[float, str]] = []
-    lock = threading.Lock()
-
-    def keys() -> tuple[str, ...]:
-        if settings.zendesk_app_public_key:
-            return (settings.zendesk_app_public_key,)
-        with lock:
-            if (not kept or time.monotonic() - kept[0][0] > KEY_KEPT_SECONDS) and settings.zendesk_app_id.isdigit():
-                try:
-                    kept[:] = [(time.monotonic(), client.public_key(int(settings.zendesk_app_id)))]
-                except OutsideError:
-                    if not kept:
-                        return ()
-            return tuple(key for _, key in kept)
-
-    return keys
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})

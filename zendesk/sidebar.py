@@ -150,7 +150,7 @@ class Sidebar:
     def viewer(self, agent: Agent) -> Viewer:
         return Viewer(
             id=agent.id, name=agent.name, role=agent.role, may_approve=self.desk.agents.may_approve(agent),
-            needed=" or ".join(self.desk.policy.approve),
+            needed=", ".join(self.desk.policy.approve),
         )  # fmt: skip
 
 
@@ -219,7 +219,8 @@ def _add_tickets(routes: Blueprint, sidebar: Sidebar) -> None:
         agent = sidebar.agent_for(ticket_id)
         with desk.engine.begin() as connection:
             stored = cards.read(connection, ticket_id)
-            if stored is None or stored.erased or (stored.read_quickly and stored.requests == 1):
+            unread = stored is None or stored.erased or stored.left_unread
+            if unread or (stored is not None and stored.read_quickly and stored.requests == 1):
                 ask(desk, connection, ticket_id)
         return sidebar.card(ticket_id, agent)
 
@@ -353,7 +354,7 @@ def _reread(desk: Desk, ticket_id: int) -> None:
     from zendesk.enrichment import store_reading
 
     try:
-        store_reading(desk, desk.read_as_stored(ticket_id))
+        store_reading(desk, desk.read(ticket_id))
     except NotFound:
         raise Refusal("not_found", "Zendesk has no such ticket.") from None
     except OutsideError:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import app
 from integrations import metrics
 from integrations.http import Observation
 from integrations.metrics import FAMILIES, MOST_SERIES, Registry, Sample, exposition, render
@@ -22,6 +21,7 @@ from integrations.twins.zendesk_delivery import sign
 from testkit.indoors import NOBODY, Indoors, indoors
 from testkit.rig import WEBHOOK_SECRET
 from testkit.worlds import Duplicate, duplicate
+from zendesk import opening
 from zendesk.applying import Applying
 from zendesk.gaps import GapFiling
 
@@ -192,7 +192,7 @@ def test_the_wired_clients_are_observed(desk: Indoors) -> None:
         return scraped(desk).get('upstream_seconds_count{service="zendesk",status="200"}', 0)
 
     before = count()
-    app.zendesk_client(desk.settings).user(int(desk.agent["id"]))
+    opening.zendesk_client(desk.settings).user(int(desk.agent["id"]))
     assert count() > before
 
 
