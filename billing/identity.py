@@ -15,16 +15,47 @@ from billing.policy import Policy
 from billing.records import Customer
 from billing.snapshot import BillingSnapshot, Hint
 
+# What an agent reads beside the level, by code; `{n}` is the number of candidates.
+REASONS = {
+    "same_email": "the requester's e-mail equals the customer's",
+    "address_verified": "Zendesk verified that address",
+    "address_not_verified": "Zendesk has not verified that address",
+    "named_by_operator": "the customer was named by the operator",
+    "looked_up": "looked up by hand: the customer has another e-mail than the requester",
+    "record_unread": "the customer's own record could not be read",
+    "comment_not_trusted": "Zendesk is not sure that the comment can be trusted",
+    "author_outside_conversation": "the author is not part of the conversation",
+    "author_not_signed_in": "the author was not signed in",
+    "on_behalf": "the comment was submitted on somebody's behalf",
+    "mail_not_by_user": "the mail may not have been sent by the user",
+    "reply_to_suspended": "the reply-to user is suspended",
+    "reply_to_differs": "From and Reply-to differ",
+    "ownership_unconfirmed": "the ownership of the address is not confirmed",
+    "another_author": "somebody else than the requester wrote the request",
+    "another_sender": "the mail came from another address than the requester's",
+    "id_of_another": "an id in the text leads to a customer with another e-mail",
+    "no_customer": "no customer has the requester's e-mail",
+    "nobody_named": "nobody is named",
+    "mixed_alphabets": "the address mixes letters of two alphabets",
+    "id_of_deleted": "an id in the text leads to a deleted customer",
+    "id_of_other_mode": "an id in the text belongs to the other mode, test or live",
+    "several": "{n} customers have this address",
+    "chosen_by_agent": "an agent chose one of them",
+    "one_is_live": "one of them has live subscriptions",
+    "one_is_bound": "the product is bound to one of them",
+    "one_stays": "the subscription that stays belongs to one of them",
+    "nothing_tells": "nothing says which of them is meant",
+}
 # Zendesk's comment flags that say "this may not be the requester" (api-reference/ticketing/tickets/ticket_comments)
 DISTRUST = {
-    0: "Zendesk is not sure that the comment can be trusted",
-    2: "the author is not part of the conversation",
-    3: "the author was not signed in",
-    11: "the comment was submitted on somebody's behalf",
-    14: "the mail may not have been sent by the user",
-    20: "the reply-to user is suspended",
-    21: "From and Reply-to differ",
-    22: "the ownership of the address is not confirmed",
+    0: "comment_not_trusted",
+    2: "author_outside_conversation",
+    3: "author_not_signed_in",
+    11: "on_behalf",
+    14: "mail_not_by_user",
+    20: "reply_to_suspended",
+    21: "reply_to_differs",
+    22: "ownership_unconfirmed",
 }
 MOST_CANDIDATES = 5
 _PROVEN = frozenset({Verification.FULL, Verification.SSO})
@@ -48,10 +79,15 @@ class Identity:
     """
 
     level: Level
-    why: tuple[str, ...]
+    reasons: tuple[str, ...]  # codes of REASONS
     candidates: tuple[str, ...] = ()
     chosen: str | None = None
     distrusted: bool = False
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """The reasons as sentences."""
+        return tuple(REASONS[code].format(n=len(self.candidates)) for code in self.reasons)
 
 
 def identify(
@@ -71,12 +107,12 @@ def identify(
         customer.id for customer in snapshot.customers if not same_address(customer.email, evidence.requester.email)
     }
     if looked_up.intersection(own) and not evidence.requester.named_by_operator:
-        level, why = Level.MISMATCH, ("looked up by hand: the customer has another e-mail than the requester",)
+        level, why = Level.MISMATCH, ("looked_up",)
     if unread:
-        level, why = Level.MATCHED, (*why, "the customer's own record could not be read")
+        level, why = Level.MATCHED, (*why, "record_unread")
     return Identity(
         level=level,
-        why=(*why, *doubts, *how),
+        reasons=(*why, *doubts, *how),
         candidates=candidates,
         chosen=picked,
         distrusted=bool(doubts),
@@ -135,37 +171,36 @@ def _alphabets(label: str) -> frozenset[str]:
 
 def _doubts(evidence: TicketEvidence) -> tuple[str, ...]:
     requester = evidence.requester
-    found = [says for flag, says in DISTRUST.items() if flag in requester.comment_flags]
+    found = [code for flag, code in DISTRUST.items() if flag in requester.comment_flags]
     if not requester.author_is_requester:
-        found.append("somebody else than the requester wrote the request")
+        found.append("another_author")
     if requester.sender_address and not same_address(requester.sender_address, requester.email):
-        found.append("the mail came from another address than the requester's")
+        found.append("another_sender")
     return tuple(found)
 
 
 def _level(evidence: TicketEvidence, doubts: Sequence[str]) -> tuple[Level, tuple[str, ...]]:
     requester = evidence.requester
     if requester.named_by_operator:
-        return Level.MATCHED, ("the customer was named by the operator",)
-    equal = "the requester's e-mail equals the customer's"
+        return Level.MATCHED, ("named_by_operator",)
     if requester.verification not in _PROVEN:
-        return Level.MATCHED, (equal, "Zendesk has not verified that address")
-    return (Level.MATCHED if doubts else Level.VERIFIED), (equal, "Zendesk verified that address")
+        return Level.MATCHED, ("same_email", "address_not_verified")
+    return (Level.MATCHED if doubts else Level.VERIFIED), ("same_email", "address_verified")
 
 
 def _nobody(evidence: TicketEvidence, snapshot: BillingSnapshot, doubts: tuple[str, ...]) -> Identity:
     found = [hint for hint in snapshot.hints if hint.found and not hint.deleted]
     if found:
-        why = ("an id in the text leads to a customer with another e-mail",)
-        return Identity(level=Level.MISMATCH, why=why + doubts, distrusted=bool(doubts))
-    notes = ["no customer has the requester's e-mail" if evidence.requester.email else "nobody is named"]
+        why = ("id_of_another",)
+        return Identity(level=Level.MISMATCH, reasons=why + doubts, distrusted=bool(doubts))
+    notes = ["no_customer" if evidence.requester.email else "nobody_named"]
     if evidence.requester.email and mixes_alphabets(evidence.requester.email):
-        notes.append("the address mixes letters of two alphabets")
+        notes.append("mixed_alphabets")
     if any(hint.deleted for hint in snapshot.hints):
-        notes.append("an id in the text leads to a deleted customer")
+        notes.append("id_of_deleted")
     if any(hint.wrong_mode for hint in snapshot.hints):
-        notes.append("an id in the text belongs to the other mode, test or live")
-    return Identity(level=Level.UNKNOWN, why=(*notes, *doubts), distrusted=bool(doubts))
+        notes.append("id_of_other_mode")
+    return Identity(level=Level.UNKNOWN, reasons=(*notes, *doubts), distrusted=bool(doubts))
 
 
 # --- which of them ------------------------------------------------------------------------------------------------
@@ -191,22 +226,21 @@ def _choose(
 ) -> tuple[str | None, tuple[str, ...]]:
     if len(candidates) == 1:
         return candidates[0], ()
-    several = f"{len(candidates)} customers have this address"
     if chosen in candidates:
-        return chosen, (several, "an agent chose one of them")
+        return chosen, ("several", "chosen_by_agent")
     paying = {subscription.customer for subscription in joins.live}.intersection(candidates)
     if len(paying) == 1:
-        return paying.pop(), (several, "one of them has live subscriptions")
+        return paying.pop(), ("several", "one_is_live")
     bearing = {s.customer for s in joins.live if carries_owner(s.metadata, policy)}
     bearing |= {c.id for c in joins.customers.values() if carries_owner(c.metadata, policy)}
     bearing &= paying or set(candidates)
     if len(bearing) == 1:
-        return bearing.pop(), (several, "the product is bound to one of them")
+        return bearing.pop(), ("several", "one_is_bound")
     keepers = [group.keeper for group in groups_in(joins, policy)]
     homes = {joins.subscriptions[keeper].customer for keeper in keepers if keeper is not None}
     if len(homes) == 1 and None not in keepers:
-        return homes.pop(), (several, "the subscription that stays belongs to one of them")
-    return None, (several, "nothing says which of them is meant")
+        return homes.pop(), ("several", "one_stays")
+    return None, ("several", "nothing_tells")
 
 
 def foreign_hints(evidence: TicketEvidence, snapshot: BillingSnapshot, identity: Identity) -> tuple[Hint, ...]:

@@ -106,3 +106,4 @@ class Receipt:
     status: str | None = None
     at: datetime | None = None
     reason: str | None = None
+    refund: str | None = None  # through which the money goes back; `status` is its status

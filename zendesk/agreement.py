@@ -19,10 +19,10 @@ from billing.money import Money, totals
 from integrations.store import approvals
 from integrations.store.approvals import Approval
 from integrations.store.tables import action, approval, audit, card, correction, delivery
-from zendesk.applying import GIVES_BACK
 from zendesk.commands import USAGE, Stop
 from zendesk.desk import Desk
 from zendesk.notes import edited
+from zendesk.settling import GIVES_BACK
 
 USUAL = timedelta(days=7)
 

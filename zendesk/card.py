@@ -43,6 +43,7 @@ def to_card(
         "ticket_id": evidence.ticket_id,
         "state": state_of(decision),
         "as_of": stamp(snapshot.taken_at),
+        "asked_at": stamp(evidence.asked_at),
         "customer": _customer(decision),
         "billing_state": _billing_state(decision),
         "decision": _decision(decision),
@@ -96,6 +97,7 @@ def _customer(decision: Decision) -> dict[str, Any]:
     return {
         "identity": identity.level.value,
         "why": list(identity.why),
+        "reasons": list(identity.reasons),
         "candidates": [_candidate(customer, snapshot) for customer in shown],
         "chosen": chosen.id if chosen else None,
         "name": (named.name if named else None) or decision.evidence.requester.name,
@@ -150,7 +152,7 @@ def _billing_state(decision: Decision) -> dict[str, Any]:
         "payment_method": _payment_method(decision),
         "disputes": [
             {"id": d.id, "charge": d.charge, "status": d.status, "amount": d.amount, "currency": d.currency,
-             "reason": d.reason, "due_by": stamp(d.due_by)}
+             "reason": d.reason, "created": stamp(d.created), "due_by": stamp(d.due_by)}
             for d in snapshot.disputes
         ],
         "refunds": [

@@ -14,11 +14,11 @@ from integrations.store.approvals import Action, Approval
 from integrations.store.tables import action as steps
 from integrations.store.tables import approval as approval_table
 from integrations.store.tables import delivery, gap, gap_ticket
-from zendesk.applying import has_moved, money_moved
 from zendesk.desk import Desk
 from zendesk.gap_letters import promises
 from zendesk.gap_news import ask
 from zendesk.plans import thaw
+from zendesk.settling import has_moved, money_moved
 
 
 def counted(connection: sa.Connection, action: Action) -> tuple[Occurrence, str | None]:

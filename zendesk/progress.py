@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from markupsafe import Markup
 
+from billing.plan import TELLING
 from zendesk.sections import (
     GIVES_BACK,
     Card,
@@ -39,6 +40,8 @@ MODES: Mapping[str, str] = {
     "canceled": "skip",
     "undone": "undone",
 }
+_ENDED = frozenset({"done", "stopped", "partly_done", "needs_person"})
+_PATIENCE = timedelta(seconds=20)  # how long GitHub may take before the card says that it is waited for
 _OVER = frozenset({"stopped", "partly_done", "needs_person"})
 _STOPPED_BY = frozenset({"stopped_by_agent", "canceled", "stopped"})
 _DRY_RUN = "dry_run"
@@ -74,7 +77,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One approval as the agent sees it. `stage`: waiting, running, hold, done or stopped."""
+    """One approval as the agent sees it. `stage`: waiting, running, hold, done or stopped.
+
+    `by_agent`: an agent stopped it and nothing failed. `filing`: empty, or whether the issue is filed `now` or `later`.
+    """
 
     id: str
     stage: str
@@ -88,6 +94,8 @@ class Run:
     undo: tuple[Undo, ...]
     hold: Hold | None
     alerts: tuple[Markup, ...]
+    by_agent: bool
+    filing: str
     reply: Mapping[str, Any]
 
 
@@ -96,18 +104,21 @@ def run(card: Card, say: Wording) -> Run:
     planned = plan_steps(card, say)
     states = {row.get("id"): row for row in rows(approval, "steps")}
     source = {str(row.get("id")): row for row in rows(part(card, "plan"), "steps")}
-    steps = tuple(_step(step, source.get(step.id, {}), states.get(step.id), say, state) for step in planned)
+    filing = _filing(approval, say.now)
+    steps = tuple(_step(step, source.get(step.id, {}), states.get(step.id), say, state, filing) for step in planned)
     hold = _hold(card, approval, steps, say.now) if state in RUNNING else None
     stage = "waiting" if state == "waiting_second" else "hold" if hold else "running" if state in RUNNING else "stopped"
     stage = "done" if state == "done" else stage
     dry = approval.get("reason") == _DRY_RUN
     done = sum(step.mode in {"done", "undone"} for step in steps)
     troubled = next((step for step in steps if step.mode in {"fail", "unknown"}), None)
+    why = {approval["reason"]} if approval.get("reason") else {row.get("reason") for row in states.values()}
+    by_agent = stage == "stopped" and troubled is None and bool(why & _STOPPED_BY)
     return Run(
         id=str(approval.get("id") or ""),
         stage=stage,
-        tag=("info", say("stage.dry_run")) if dry else _tag(state, stage, say),
-        headline=say("dry_run.title") if dry else _headline(approval, stage, troubled, say),
+        tag=("info", say("stage.dry_run")) if dry else _tag(state, stage, by_agent, say),
+        headline=say("dry_run.title") if dry else _headline(approval, stage, troubled, by_agent, say),
         lede=_would(source, states, say) if dry else _lede(card, approval, stage, done, hold, say),
         head=say("dry_run.head") if dry else say(f"head.{ {'hold': 'running'}.get(stage, stage) }"),
         meta=_meta(approval, stage, steps, done, say),
@@ -115,7 +126,9 @@ def run(card: Card, say: Wording) -> Run:
         steps=steps,
         undo=_undo(approval, source, steps, say) if stage in {"done", "stopped"} else (),
         hold=hold,
-        alerts=() if dry else tuple(_alerts(approval, stage, steps, states, say)),
+        alerts=() if dry or stage != "stopped" else tuple(_alerts(approval, steps, states, by_agent, say)),
+        by_agent=by_agent,
+        filing=filing,
         reply=part(approval, "reply"),
     )
 
@@ -125,12 +138,24 @@ def moved(approval: Mapping[str, Any], say: Wording) -> str:
     return say.moneys(approval.get("money_moved"))
 
 
-def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval: str) -> Step:
+def _filing(approval: Mapping[str, Any], now: datetime) -> str:
+    """GitHub has its own time: an approval ends without it."""
+    open_now = {"pending", "sending", "unknown"}
+    row = next((x for x in rows(approval, "steps") if x.get("kind") == "file_issue" and x.get("state") in open_now), {})
+    if not row or approval.get("state") not in _ENDED:
+        return ""
+    ended = moment(approval.get("finished_at")) or now
+    return "later" if row.get("reason") == "github_no_answer" or now - ended > _PATIENCE else "now"
+
+
+def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval: str, filing: str) -> Step:
     mode = MODES.get(str((state or {}).get("state") or ("skipped" if state is None else "unknown")), "unknown")
     if (state or {}).get("reason") == _DRY_RUN:
         mode = "would"
     if approval == "waiting_second" and state is None:
         mode = "wait"
+    if filing == "later" and step.kind == "file_issue":
+        mode = "later"
     receipt = part(state or {}, "receipt")
     title = {"done": source.get("done"), "run": source.get("running")}.get(mode) or step.title
     detail = {
@@ -141,6 +166,7 @@ def _step(step: PlanStep, source: Row, state: Row | None, say: Wording, approval
         "skip": say("run.skipped") if state is None or state.get("state") == "skipped" else say("run.canceled"),
         "would": say("run.dry_run"),
         "undone": say("run.undone"),
+        "later": say("run.filed_later"),
         "done": receipt.get("says") or "",
         "fail": _sentence(_why(state or {}, say)) if (state or {}).get("says") else "",
     }.get(mode, "")
@@ -164,10 +190,16 @@ def _why(state: Row, say: Wording) -> Markup | str:
     return says if says and (say.lang == LANGUAGES[0] or not say.has(f"reason.{code}")) else say.known("reason", code)
 
 
+def _ended(words: Markup | str) -> str:
+    """A clause of the catalogue at the end of a sentence, or one of the core's sentences as it is."""
+    text = words.unescape() if isinstance(words, Markup) else words
+    return text if text.endswith(".") else text + "."
+
+
 def _sentence(words: Markup | str) -> str:
     """A clause of the catalogue standing alone: capital and full stop."""
-    text = words.unescape() if isinstance(words, Markup) else words
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    text = _ended(words)
+    return text[:1].upper() + text[1:]
 
 
 def _chips(mode: str, step: PlanStep, receipt: Row, state: Row, say: Wording, approval: str) -> list[Chip]:
@@ -196,16 +228,16 @@ def _hold(card: Card, approval: Mapping[str, Any], steps: Sequence[Step], now: d
     return Hold(seconds=seconds, total=total, refund=refund)
 
 
-def _tag(state: str, stage: str, say: Wording) -> tuple[str, Markup]:
+def _tag(state: str, stage: str, by_agent: bool, say: Wording) -> tuple[str, Markup]:
     if state == "needs_person":
         return "danger", say("stage.person")
-    if state == "partly_done":
-        return "warning", say("stage.partly")
+    if state == "partly_done" or by_agent:
+        return "warning", say("stage.stopped" if by_agent else "stage.partly")
     tones = {"waiting": "warning", "running": "info", "hold": "info", "done": "success", "stopped": "danger"}
     return tones[stage], say(f"stage.{'running' if stage == 'hold' else stage}")
 
 
-def _headline(approval: Mapping[str, Any], stage: str, troubled: Step | None, say: Wording) -> Markup:
+def _headline(approval: Mapping[str, Any], stage: str, troubled: Step | None, by_agent: bool, say: Wording) -> Markup:
     if stage == "waiting":
         return say("second.title")
     if stage in {"running", "hold"}:
@@ -216,7 +248,7 @@ def _headline(approval: Mapping[str, Any], stage: str, troubled: Step | None, sa
             return say("done.in_seconds", n=max(1, round((end - begin).total_seconds())))
         return say("done.plain")
     if troubled is None:
-        return say("stopped.you")
+        return say("stopped.by_agent" if by_agent else "stopped.you")
     if troubled.mode == "unknown":
         return say("stopped.unknown_at", n=troubled.number)
     return say("stopped.person_at" if approval.get("state") == "needs_person" else "stopped.at", n=troubled.number)
@@ -293,18 +325,48 @@ def _undo(
 
 
 def _alerts(
-    approval: Mapping[str, Any], stage: str, steps: Sequence[Step], states: Mapping[Any, Row], say: Wording
+    approval: Mapping[str, Any], steps: Sequence[Step], states: Mapping[Any, Row], by_agent: bool, say: Wording
 ) -> list[Markup]:
-    if stage != "stopped":
-        return []
     alerts = []
     for step in steps:
         state = states.get(step.id) or {}
         if step.mode == "unknown":
             alerts.append(say("stopped.alert_unknown", n=step.number))
         elif step.mode == "fail":
-            alerts.append(say("stopped.alert", n=step.number, why=_why(state, say)))
-    stopped = any((row.get("reason") or "") in _STOPPED_BY or row.get("state") == "canceled" for row in states.values())
-    if not alerts and (stopped or approval.get("state") == "stopped"):
+            alerts.append(say("stopped.alert", n=step.number, why=_ended(_why(state, say))))
+    if by_agent:
+        stands = any(step.mode in {"done", "undone"} for step in steps)
+        alerts.append(say("stopped.alert_by_agent" if stands else "stopped.alert_by_agent_none"))
+    elif not alerts and approval.get("reason"):
+        alerts.append(say("stopped.alert_why", why=_sentence(_why(approval, say))))
+    elif not alerts:
         alerts.append(say("stopped.alert_stopped_by"))
     return alerts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """What was done on this ticket before the customer wrote again: a line, and each step with amount and receipt."""
+
+    head: Markup
+    steps: tuple[tuple[str, str, str], ...]
+
+
+def earlier(card: Card, say: Wording) -> Earlier | None:
+    past = part(card, "earlier")
+    if not past:
+        return None
+    at, by, amount = say.time(past.get("finished_at")), str(past.get("by") or ""), moved(past, say)
+    return Earlier(
+        head=say("earlier.money", amount=amount, time=at, name=by)
+        if amount
+        else say("earlier.plain", time=at, name=by),
+        steps=tuple(
+            (
+                str(row.get("done") or row.get("title")),
+                say.money(row["amount"], row["currency"]) if isinstance(row.get("amount"), int) else "",
+                str(row.get("receipt") or "") if row.get("amount") else "",
+            )
+            for row in sorted(rows(past, "steps"), key=lambda row: row.get("kind") in TELLING)
+        ),
+    )

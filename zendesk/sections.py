@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -286,7 +285,9 @@ def key_values(card: Card, say: Wording) -> list[tuple[Markup, Markup | str]]:
     disputes = sum(row.get("status") in _OPEN_DISPUTE for row in rows(state, "disputes"))
     none = say("kv.none")
     shown = say("kv.not_read") if "disputes" in unread else say("kv.open_n", n=disputes) if disputes else none
-    found.append((say("kv.disputes"), shown))
+    attempts = [at for row in rows(state, "invoices") if (at := moment(row.get("next_payment_attempt")))]
+    quiet = attempts and not disputes and "disputes" not in unread
+    found.append((say("kv.next_try"), say.date(min(attempts))) if quiet else (say("kv.disputes"), shown))
     owed = [row for row in rows(state, "invoices") if row.get("status") == "open" and row.get("amount_remaining")]
     if owed:
         amount, due = say.moneys(moved_sum(owed, "amount_remaining")), say.date(owed[0].get("due_date"))
@@ -312,12 +313,11 @@ def reasons(card: Card, say: Wording) -> list[Reason]:
 
 
 def plan_steps(card: Card, say: Wording) -> list[PlanStep]:
-    verified = part(card, "customer").get("identity") == "verified"
     shown = sorted(rows(part(card, "plan"), "steps"), key=lambda row: row.get("kind") in TELLING)
-    return [_plan_step(row, number, say, verified) for number, row in enumerate(shown, 1)]
+    return [_plan_step(row, number, say, card) for number, row in enumerate(shown, 1)]
 
 
-def _plan_step(row: Row, number: int, say: Wording, verified: bool) -> PlanStep:
+def _plan_step(row: Row, number: int, say: Wording, card: Card) -> PlanStep:
     final = bool(row.get("final", row.get("reversible") is False))
     amount = say.money(row["amount"], row["currency"]) if isinstance(row.get("amount"), int) else ""
     return PlanStep(
@@ -329,21 +329,31 @@ def _plan_step(row: Row, number: int, say: Wording, verified: bool) -> PlanStep:
         amount=amount,
         final=final,
         optional=bool(row.get("optional")),
-        chips=tuple(_chips(row, say, final, verified)),
+        chips=tuple(_chips(row, say, final, card)),
     )
 
 
-def _chips(row: Row, say: Wording, final: bool, verified: bool) -> Iterator[Chip]:
+def _chips(row: Row, say: Wording, final: bool, card: Card) -> Iterator[Chip]:
     if final:
         yield Chip(kind="final", says=say("plan.final"))
     elif until := say.date(row.get("undo_until")):
         yield Chip(kind="undo", says=say("plan.undo_until", date=until))
     elif row.get("kind") == "create_portal_session":
         yield Chip(kind="undo", says=say("plan.expires"))
-    for checked in texts(row, "checked")[:2]:
-        yield Chip(kind="ok", says=checked)
-    if "requester_verified" in texts(row, "requires") and not verified:
+    if key := _checked(row, part(card, "billing_state")):
+        yield Chip(kind="ok", says=say(f"plan.{key}"))
+    if "requester_verified" in texts(row, "requires") and part(card, "customer").get("identity") != "verified":
         yield Chip(kind="bad", says=say("plan.verified_first"))
+
+
+def _checked(row: Row, state: Mapping[str, Any]) -> str | None:
+    """What was just read of the object that a step changes, where it speaks for the step."""
+    found = next(
+        (x for k in ("subscriptions", "charges") for x in rows(state, k) if x.get("id") == row.get("object")), {}
+    )
+    if row.get("kind") in GIVES_BACK:
+        return "not_given_back" if found.get("amount_refunded") == 0 and found.get("disputed") is False else None
+    return "still_active" if row.get("kind") in _ENDS_NOW | _ENDS_LATER and found.get("status") == "active" else None
 
 
 def plan_meta(card: Card, say: Wording) -> Markup:
@@ -387,9 +397,3 @@ def callouts(card: Card) -> list[tuple[str, str]]:
         for row in rows(part(card, "billing_state"), "anomalies")
     )
     return sorted((one for one in said if one[1]), key=lambda one: _GRAVE.index(one[0]))[:3]
-
-
-def stamp(card: Card, now: datetime) -> tuple[Any, bool]:
-    """When Stripe was read, and whether that is more than ten minutes ago."""
-    at = moment(card.get("as_of"))
-    return at, at is not None and (now - at).total_seconds() > 600

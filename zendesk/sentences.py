@@ -14,6 +14,7 @@ from typing import Any
 
 from billing.replies.rendering import render
 from billing.steps import KINDS
+from zendesk.summary import summary
 from zendesk.wording import LANGUAGES, Wording
 
 Card = dict[str, Any]
@@ -35,6 +36,8 @@ _WOULD = {
     **dict.fromkeys(("separate_workspaces", "separate_users"), "separate"),
     "seats_on_one_subscription": "seats", "seats_change_wanted": "seats",
 }  # fmt: skip
+_TENSES = ("title", "running", "done", "detail")
+_PRICED = ("subscriptions", "invoices", "charges", "disputes", "refunds")
 _QUIET = frozenset({"write_internal_note", "file_issue", "explain"})
 
 
@@ -62,7 +65,30 @@ def _flat(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
 
 def localized(card: Row, say: Wording) -> Row:
     """The card with its sentences in the reader's language; the card itself stays as it is."""
-    return _Teller(card, say).card() if texts(say.lang) else card
+    return _Teller(card, say).card() if texts(say.lang) else _with_amounts(card, say)
+
+
+def _with_amounts(card: Row, say: Wording) -> Row:
+    """The core's own English, with the amounts it names (`29.00 USD`) written as everywhere else on the card."""
+    state, decision, plan = (card.get(key) or {} for key in ("billing_state", "decision", "plan"))
+    priced = [row for kind in _PRICED for row in state.get(kind) or ()] + list(plan.get("steps") or ())
+    known = frozenset(str(row["currency"]).upper() for row in priced if row.get("currency"))
+
+    def shown(row: Row, *keys: str) -> dict[str, Any]:
+        return {**row, **{key: say.amounts(row[key], known) for key in keys if isinstance(row.get(key), str)}}
+
+    fresh = dict(card)
+    if decision:
+        told = {side: [shown(row, "says") for row in decision.get(side) or ()] for side in ("for", "against")}
+        fresh["decision"] = {**shown(decision, "headline", "lede", "why", "would_change"), **told}
+    if plan:
+        steps = [shown(step, *_TENSES) for step in plan.get("steps") or ()]
+        fresh["plan"] = {**shown(plan, "untouched"), "steps": steps}
+    if earlier := card.get("earlier"):
+        fresh["earlier"] = {**earlier, "steps": [shown(step, *_TENSES) for step in earlier.get("steps") or ()]}
+    if state:
+        fresh["billing_state"] = {**state, "anomalies": [shown(row, "says") for row in state.get("anomalies") or ()]}
+    return fresh
 
 
 class _Teller:
@@ -71,8 +97,7 @@ class _Teller:
     def __init__(self, card: Row, say: Wording) -> None:
         self.source, self.say, self.known = card, say, texts(say.lang)
         state = card.get("billing_state") or {}
-        kinds = ("subscriptions", "invoices", "charges", "disputes", "refunds")
-        self.objects = {row["id"]: row for kind in kinds for row in state.get(kind) or () if row.get("id")}
+        self.objects = {row["id"]: row for kind in _PRICED for row in state.get(kind) or () if row.get("id")}
         self.decision = card.get("decision") or {}
         self.plan = card.get("plan") or {}
 
@@ -80,6 +105,8 @@ class _Teller:
         card = dict(self.source)
         if self.plan:
             card["plan"] = self.plan = self._plan()
+        if earlier := card.get("earlier"):
+            card["earlier"] = {**earlier, "steps": [self._step(step) for step in earlier.get("steps") or ()]}
         if self.decision:
             card["decision"] = self._decision()
         if state := card.get("billing_state"):
@@ -87,11 +114,26 @@ class _Teller:
         if reply := card.get("follow_up"):
             card["follow_up"] = self._reply(reply)
         if customer := card.get("customer"):
-            siblings = [
-                {**row, "says": self._text("sibling", "", id=row.get("id"))} for row in customer.get("siblings") or ()
-            ]
-            card["customer"] = {**customer, "siblings": siblings}
+            card["customer"] = self._customer(customer)
+        if gap := card.get("product_gap"):
+            card["product_gap"] = self._gap(gap)
+        if card.get("handoff"):
+            card["handoff"] = {"sections": summary(card, self.say, self.known)}
         return card
+
+    def _gap(self, gap: Row) -> dict[str, Any]:
+        """What is filed stays English, and is shown as it is filed."""
+        title = self._text(f"gap.{gap.get('kind')}", gap.get("title"))
+        return {**gap, "title": title, "issue_title": gap.get("title") if title != gap.get("title") else None}
+
+    def _customer(self, customer: Row) -> dict[str, Any]:
+        siblings = [
+            {**row, "says": self._text("sibling", "", id=row.get("id"))} for row in customer.get("siblings") or ()
+        ]
+        count, why = len(customer.get("candidates") or ()), customer.get("why") or ()
+        codes = customer.get("reasons") or [None] * len(why)  # an older card names none
+        told = [self._text(f"identity.{code}", says, n=count) for code, says in zip(codes, why, strict=False)]
+        return {**customer, "why": told, "siblings": siblings}
 
     def _text(self, key: str, otherwise: Any, **values: object) -> str:
         """The sentence of an id; the core's own when there is none, or when what it speaks of is not on the card."""
@@ -188,14 +230,14 @@ class _Teller:
         if untouched and not any(map(_moves, steps)):
             untouched = self.known["untouched_none"]
         elif untouched:
-            kept = [row for row in self.objects.values() if row.get("role") == "kept"]
-            product = self._product(kept[0]["id"]) if kept else ""
-            untouched = self._text("untouched_kept", untouched, product=product)
+            kept: Row = next((row for row in self.objects.values() if row.get("role") == "kept"), {})
+            product, since = self._product(kept.get("id", "")), self.say.date(kept.get("created"))
+            untouched = self._text("untouched_kept", untouched, product=product, date=since)
         return {**self.plan, "steps": steps, "untouched": untouched}
 
     def _step(self, step: Row) -> dict[str, Any]:
         values = self._values(step)
-        return {**step, **{tense: self._tense(step, tense, values) for tense in ("title", "running", "done", "detail")}}
+        return {**step, **{tense: self._tense(step, tense, values) for tense in _TENSES}}
 
     def _tense(self, step: Row, tense: str, values: Mapping[str, str]) -> str:
         kind, topic = step.get("kind"), step.get("topic") or step.get("flow")

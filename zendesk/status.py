@@ -12,11 +12,11 @@ from billing.steps import KINDS
 from integrations.store import approvals, cards
 from integrations.store.approvals import Action, Approval
 from zendesk import gap_news
-from zendesk.applying import money_moved, money_pending
 from zendesk.card import stamp
 from zendesk.desk import Desk
 from zendesk.notes import reply_body
 from zendesk.plans import in_round
+from zendesk.settling import money_moved, money_pending
 
 # What a reason code means, for the agent; codes we do not know are shown as they are.
 SAYS: Mapping[str, str] = {
@@ -32,7 +32,13 @@ SAYS: Mapping[str, str] = {
     "not_configured": "This part is not set up here.",
     "amount_changed": "The open amount is another one by now.",
     "invoice_not_open": "The invoice is not open any more.",
-    "not_permitted": "The Stripe key may not do this.",
+    "unauthorized": "Stripe refused our key, so nothing was done. It waits until the key is mended.",
+    "not_permitted": "Our Stripe key may not do this, so nothing was done. It waits until the key is mended.",
+    "zendesk_401": "Zendesk refused our credentials, so nothing was written. It waits until they are mended.",
+    "zendesk_403": "Our Zendesk credentials may not do this, so nothing was written. It waits until they are mended.",
+    "idempotency_error": "Stripe knows this step with other figures. It is not repeated. Look in Stripe.",
+    "rate_limited": "The service is busy, so nothing was done yet. It is tried again.",
+    "too_busy": "The service was too busy for a day. Nothing was done.",
     "refund_failed": "The refund failed at the bank. The customer has not got the money.",
     "refund_canceled": "The refund was canceled. The customer has not got the money.",
     "refund_still_pending": "Stripe has not finished this refund for a month. Look in Stripe.",
@@ -81,16 +87,41 @@ def card_document(desk: Desk, stored: cards.StoredCard) -> dict[str, Any]:
             document["plan"] = {**document["plan"], "steps": _frozen_steps(approval, stored.document or {})}
             if approval.state != "stopped":
                 document["plan"]["digest"] = approval.digest  # steps and digest are of one plan
+            if approval.state == "done":
+                document["state"] = "done"  # also when Stripe's own events had the ticket read again
+        elif approval is not None and approval.state == "done":
+            document["earlier"] = _earlier(approval, actions, stored.document or {})
     return document
 
 
 def _current(desk: Desk, approval: Approval, stored: cards.StoredCard) -> bool:
-    """What stopped before its end leaves the way free for the next plan; any other approval is what the card shows."""
+    """What ended leaves the way free: done, for a new message; stopped before its end, for the next plan."""
+    if approval.state == "done":
+        return not _asked_again(approval, stored)
     if approval.state not in {"stopped", "partly_done"}:
         return True
     anew = stored.as_of is not None and approval.finished_at is not None and stored.as_of > approval.finished_at
     over = approval.reason == approvals.DRY_RUN and not desk.policy.dry_run
     return not (anew or over or approval.reason == "plan_changed")
+
+
+def _asked_again(approval: Approval, stored: cards.StoredCard) -> bool:
+    """Whether the customer has written since, and the fresh reading has another answer than the one that was given."""
+    document = stored.document or {}
+    asked, answered = document.get("asked_at"), approval.follow_up.get("asked_at")
+    another = in_round(document["plan"]["digest"], approval.round) != approval.digest
+    return bool(asked and answered and asked != answered and another and document["plan"]["steps"])
+
+
+def _earlier(approval: Approval, actions: Sequence[Action], document: Mapping[str, Any]) -> dict[str, Any]:
+    """The receipt of what was done before the customer wrote again."""
+    done = {action.step_id: action for action in actions if action.state == "done"}
+    steps = [step for step in _frozen_steps(approval, document) if step["id"] in done]
+    return {
+        "id": approval.id, "by": approval.agent_name, "finished_at": stamp(approval.finished_at),
+        "money_moved": money_moved(actions),
+        "steps": [{**step, "receipt": (done[step["id"]].receipt or {}).get("object")} for step in steps],
+    }  # fmt: skip
 
 
 def _frozen_steps(approval: Approval, document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -154,8 +185,9 @@ def _step(action: Action) -> dict[str, Any]:
             "at": stamp(datetime.fromisoformat(action.receipt["at"])),
             "status": action.receipt.get("status"),
         }
-        if action.kind == "refund_charge":
-            receipt["refund"] = action.receipt.get("object")
+        refund = action.receipt.get("object") if action.kind == "refund_charge" else action.receipt.get("refund")
+        if refund:
+            receipt["refund"] = refund
     undoable = action.state == "done" and action.kind in UNDOABLE
     return {
         "id": action.step_id, "kind": action.kind, "state": action.state, "receipt": receipt, "reason": action.reason,

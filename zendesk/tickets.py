@@ -26,6 +26,7 @@ def read_request(client: ZendeskClient, ticket_id: int) -> tuple[Ticket, TicketT
         subject=ticket.subject or "",
         body=asking.plain_body if asking else (ticket.description or ""),
         channel=ticket.channel or "email",
+        written_at=asking.created_at if asking else None,
     )
     return ticket, text, _requester(ticket, user, identities, asking)
 

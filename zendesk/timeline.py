@@ -244,17 +244,29 @@ class _History:
                 continue
             kind, label = "paid", ""
             if self._disputed(row):
-                kind, label = "disp", str(self._say("timeline.disputed_label", date=self._say.date(at)))
+                opened = self._opened(row, window)
+                marks += opened
+                if not opened:
+                    kind, label = "disp", str(self._say("timeline.disputed_label", date=self._say.date(at)))
             elif row.get("status") == "failed":
                 kind, label = "fail", self._say.date(at)
             elif row.get("status") == "pending" or row.get("captured") is False:
                 kind = "next"
             affected = bool(row.get("affected"))
-            if affected and kind in {"paid", "next"}:
+            contested = self._disputed(row) and kind == "paid"
+            if contested or (affected and kind in {"paid", "next"}):
                 label = str(self._say("timeline.label", amount=self._amount(row), date=self._say.date(at)))
-            x = window.percent(at)
-            marks.append(Mark(kind=kind, at=at, x=x, label=label, strong=bool(label), halo=affected))
+            strong = bool(label) and not contested
+            marks.append(Mark(kind=kind, at=at, x=window.percent(at), label=label, strong=strong, halo=affected))
         return marks + self._returned({row.get("id") for row in charges}, window)
+
+    def _opened(self, charge: Row, window: Window) -> list[Mark]:
+        """When the charge's dispute was opened; none where that is not known or not in the window."""
+        at = moment((self._disputes.get(charge.get("id")) or {}).get("created"))
+        if at is None or not window.holds(at):
+            return []
+        label = str(self._say("timeline.dispute_label", date=self._say.date(at)))
+        return [Mark(kind="disp", at=at, x=window.percent(at), label=label, strong=True)]
 
     def _returned(self, charges: set[Any], window: Window) -> list[Mark]:
         marks = []
@@ -331,6 +343,8 @@ class _History:
             "end": "ended_on",
         }
         kinds["next"] = "retry_on" if retry else "next_on"
+        if any(moment(row.get("created")) for row in self._disputes.values()):
+            kinds["disp"] = "dispute_on"
         said = []
         for kind, key in kinds.items():
             dates = [say.date(mark.at) for mark in sorted(marks, key=lambda mark: mark.at) if mark.kind == kind]

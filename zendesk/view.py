@@ -31,7 +31,7 @@ __all__ = ["Viewer", "asset", "asset_url", "language", "render_card", "render_pa
 
 _SCHEMES = ("light", "dark")
 _JS_TEXTS = ("reply_in", "reply_added", "reply_failed", "offline", "copied", "copy_failed")
-_SETTLES = timedelta(seconds=20)  # how long a finished card still asks whether GitHub has taken the issue
+_SETTLES = timedelta(minutes=30)  # how long a finished card still asks whether GitHub has taken the issue
 _TAG = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 _CLOSED = frozenset({"no_access_to_ticket", "unauthorized"})
 
@@ -123,7 +123,7 @@ def _plan(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording, error:
     undecided = len(rows(part(card, "customer"), "candidates")) > 1 and not part(card, "customer").get("chosen")
     waits = undecided and not any(step.get("kind") == "hand_over" for step in rows(plan, "steps"))
     reasons = sections.reasons(card, say)
-    read_at, old = sections.stamp(card, say.now)
+    read_at, old = _stamp(card, say.now)
     return _rendered(
         "plan.html",
         base,
@@ -151,6 +151,7 @@ def _plan(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording, error:
         read_at=read_at,
         old=old,
         handoff=handoff_text(card),
+        earlier=progress.earlier(card, say),
         tongue=_tongue(part(card, "follow_up").get("locale"), say.lang),
         read_only=part(card, "integrations").get("stripe_write") is False,
     )
@@ -163,11 +164,11 @@ def _run(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording) -> str:
         approval.get("by_id") == viewer.id if approval.get("by_id") else approval.get("by") in {viewer.name, None, ""}
     )
     path = f"/api/approvals/{quote(run.id, safe='')}"
-    # GitHub has its own time: the approval is done, and its step still runs for a moment.
-    ended = moment(approval.get("finished_at")) or say.now
-    settling = run.stage == "done" and any(s.mode == "run" for s in run.steps) and say.now - ended < _SETTLES
-    pace = "4s" if settling else {"running": "1s", "hold": "1s", "waiting": "5s"}.get(run.stage, "")
-    read_at, old = sections.stamp(card, say.now)
+    since = say.now - (moment(approval.get("finished_at")) or say.now)
+    pace = {"running": "1s", "hold": "1s", "waiting": "5s"}.get(run.stage, "")
+    if run.filing and since < _SETTLES:
+        pace = "60s" if run.filing == "later" else "4s"
+    read_at, old = _stamp(card, say.now)
     return _rendered(
         "run.html",
         base,
@@ -194,6 +195,12 @@ def handoff_text(card: Card) -> str:
     found = part(part(card, "handoff"), "sections")
     blocks = [f"{name}\n" + "\n".join(str(line) for line in lines) for name, lines in found.items()]
     return "\n\n".join(blocks)
+
+
+def _stamp(card: Card, now: datetime) -> tuple[Any, bool]:
+    """When Stripe was read, and whether that is more than ten minutes ago."""
+    at = moment(card.get("as_of"))
+    return at, at is not None and (now - at).total_seconds() > 600
 
 
 def _base(say: Wording, ticket_id: int | None, view: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from billing.proposals.facts import facts
 from billing.records import Subscription
 from billing.situations.scene import Scene
 from billing.situations.situation import Situation
+from billing.situations.wording import day
 from billing.steps import RefundCharge, Step
 
 VERIFIED_FIRST = "requester_verified"
@@ -156,5 +157,6 @@ class Draft:
             return "Nothing changes in Stripe."
         if self.line is None or not self.line.keep:
             return None
-        kept = self.scene.product(self.line.keep[0])
-        return f"The {kept} subscription {self.line.keep[0]} and its payments are not touched."
+        kept = self.scene.subscriptions[self.line.keep[0]]
+        product, since = self.scene.product(kept.id), day(kept.created, self.now)
+        return f"The {product} subscription of {since} and its payments are not touched."

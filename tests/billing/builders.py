@@ -340,7 +340,7 @@ def identity(*candidates: str, level: str = "verified", chosen: str | None = Non
     named = candidates or ("cus_A",)
     return Identity(
         level=Level(level),
-        why=fields.pop("why", ()),
+        reasons=fields.pop("reasons", ()),
         candidates=named,
         chosen=chosen or (named[0] if len(named) == 1 else None),
         **fields,

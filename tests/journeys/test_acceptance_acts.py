@@ -101,7 +101,7 @@ def test_a_foreign_ticket_shows_its_reply_in_the_agent_s_language(demo: Demo, pa
     frame = reviewed(page, demo, "Zahlung geht nicht durch")
     expect(frame.locator("#reply")).to_have_attribute("lang", "de")
     frame.get_by_text("Show in English").click()
-    expect(frame.locator('p[lang="en"]')).to_contain_text("card")
+    expect(frame.locator('#reply ~ details p[lang="en"]')).to_contain_text("card")
 
 
 def test_done_is_taken_back_and_shown_as_undone(demo: Demo, page: Page) -> None:

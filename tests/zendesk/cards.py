@@ -43,8 +43,7 @@ def charge(id: str, created: str, subscription: str | None, **more: Any) -> Card
 def step(id: str, kind: str, title: str, running: str, done: str, **more: Any) -> Card:
     return {
         "id": id, "kind": kind, "says": title + ".", "object": None, "reversible": True, "requires": [], "title": title,
-        "running": running, "done": done, "detail": "", "final": False, "optional": False, "undo_until": None,
-        "checked": [], **more,
+        "running": running, "done": done, "detail": "", "final": False, "optional": False, "undo_until": None, **more,
     }  # fmt: skip
 
 
@@ -101,10 +100,10 @@ def duplicate() -> Card:
                      detail="Lets Maya manage plans herself. Goes into the reply."),
                 step("s2", "schedule_cancellation", "Stop the extra subscription", "Stopping the extra subscription",
                      "Extra subscription stopped", object="sub_2", undo_until="2026-12-12T14:20:00Z",
-                     detail="Pro, started 12 Nov. Ends 12 Dec, will not renew.", checked=["Still active"]),
+                     detail="Pro, started 12 Nov. Ends 12 Dec, will not renew."),
                 step("s3", "refund_charge", "Refund the 12 Nov charge", "Refunding the 12 Nov charge",
                      "12 Nov charge refunded", object="ch_4", amount=2900, currency="usd", reversible=False, final=True,
-                     optional=True, checked=["Not refunded or disputed"], requires=["requester_verified"],
+                     optional=True, requires=["requester_verified"],
                      detail="To Visa ending 4242, in 5 to 10 business days."),
                 step("s4", "write_internal_note", "Write an internal note", "Writing an internal note",
                      "Internal note written"),
@@ -126,7 +125,8 @@ def duplicate() -> Card:
             "body": "Ticket 15 · duplicate subscription · Pro monthly · 9 days after renewal · refunded 29.00 USD. "
                     "No name, email or card details.",
             "repository": "brightpath/web", "labels": ["billing-gap", "duplicate-guard", "revenue"],
-            "existing_issue": {"number": 412, "cases": 14, "url": "https://github.com/brightpath/web/issues/412"},
+            "existing_issue": {"number": 412, "cases": 14, "url": "https://github.com/brightpath/web/issues/412",
+                               "state": "open", "owner": "growth", "last_seen": "2026-11-20T09:00:00Z"},
         },
         "handoff": {"sections": {
             "CUSTOMER": ["Maya Okafor, verified"], "BILLING STATE": ["Two active Pro subscriptions"],
@@ -174,8 +174,7 @@ def failed_payment() -> Card:
             step("s1", "create_portal_session", "Make an “update card” link", "Making the link", "Link made",
                  detail="Opens Jonas’s portal straight at the card form. Goes into the reply.", object="cus_R8"),
             step("s2", "wait", "Leave the invoice open", "Leaving the invoice open", "Invoice left open",
-                 detail="Stripe charges €19.00 when the new card is saved. Nothing is charged by this plan.",
-                 checked=["Retry set for 26 Nov"]),
+                 detail="Stripe charges €19.00 when the new card is saved. Nothing is charged by this plan."),
             step("s3", "write_internal_note", "Write an internal note", "Writing", "Internal note written"),
             step("s4", "file_issue", "File a product issue", "Filing", "Filed", optional=True,
                  detail="New: nobody is told before a card expires."),
@@ -210,7 +209,7 @@ def team_seats() -> Card:
                       {"says": "Asks", "weight": 0.9, "source": "ticket", "quote": "did we get billed 4 times?"}]},
         plan={"steps": [
             step("s1", "explain", "Keep all four subscriptions", "Keeping", "All four kept",
-                 detail="Nothing is cancelled or refunded.", checked=["All active and paid"]),
+                 detail="Nothing is cancelled or refunded."),
             step("s2", "write_internal_note", "Write an internal note", "Writing", "Internal note written"),
         ], "revenue_impact": {"refund": {}, "mrr": {}}, "untouched": None},
         product_gap={"title": "Invoices don’t say who each seat is for", "labels": ["billing-gap", "seats"],
@@ -235,7 +234,8 @@ def person() -> Card:
             "subscriptions": [subscription("sub_y", "2025-09-09T09:00:00Z", "2027-09-09T09:00:00Z", amount=118800,
                                            interval="year", product_name="Business", customer_name="Dana Marsh")],
             "charges": charges,
-            "disputes": [{"id": "dp_1", "charge": "ch_y1", "status": "needs_response", "amount": 118800,
+            "disputes": [{"id": "dp_1", "charge": "ch_y1", "status": "needs_response",
+                          "created": "2026-11-19T09:00:00Z", "amount": 118800,
                           "currency": "usd", "due_by": "2026-12-02T23:59:00Z"}],
             "anomalies": [{"code": "dispute_open", "objects": ["dp_1"], "says":
                            "Open dispute on the 9 Sep charge. Evidence is due 2 Dec."}]},
@@ -337,7 +337,40 @@ def refused() -> Card:
 
 
 def stopped_by_agent() -> Card:
-    return approved(_states("done", "done", "canceled", "canceled", "canceled"), "stopped", finished_at=NOW.isoformat())
+    steps = _states("done", "done", "canceled", "canceled", "canceled")
+    return approved(steps, "partly_done", reason="stopped_by_agent", finished_at=NOW.isoformat())
+
+
+def stopped_at_once() -> Card:
+    """Withdrawn before anything ran."""
+    return approved(_states(*["canceled"] * 5), "stopped", reason="stopped_by_agent", finished_at=NOW.isoformat())
+
+
+def stopped_by_a_change() -> Card:
+    return approved(_states(*["canceled"] * 5), "stopped", reason="plan_changed", finished_at=NOW.isoformat())
+
+
+def filed_later() -> Card:
+    """Done, while GitHub does not answer."""
+    card = done()
+    card["approval"]["steps"][4] |= {
+        "kind": "file_issue",
+        "state": "sending",
+        "receipt": None,
+        "reason": "github_no_answer",
+    }
+    return merged(card, approval={"issue": None})
+
+
+def asked_again() -> Card:
+    """The customer wrote again after the receipt, and another plan is proposed."""
+    plan, receipt = team_seats()["plan"], done()
+    done_before = [
+        {**step, "receipt": "re_3QXkPzR8" if step.get("amount") else None} for step in duplicate()["plan"]["steps"]
+    ]
+    past = {"id": "ap_1", "by": "Ana Ruiz", "finished_at": receipt["approval"]["finished_at"],
+            "money_moved": {"usd": 2900}, "steps": done_before}  # fmt: skip
+    return merged(duplicate(), plan=plan, earlier=past)
 
 
 def dry_run() -> Card:
@@ -517,6 +550,10 @@ STATES: Mapping[str, tuple[Callable[[], Card], str]] = {
     "undone": (undone, "glance"),
     "refused": (refused, "glance"),
     "stopped": (stopped_by_agent, "glance"),
+    "stopped-at-once": (stopped_at_once, "glance"),
+    "stopped-by-a-change": (stopped_by_a_change, "glance"),
+    "filed-later": (filed_later, "glance"),
+    "asked-again": (asked_again, "glance"),
     "dry-run": (dry_run, "review"),
     "dry-run-recorded": (dry_run_recorded, "glance"),
     "partly": (partly, "glance"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from integrations.checks.expected import FIELDS
 from integrations.store import approvals
 from integrations.store.approvals import Action
 from integrations.store.tables import card as card_table
@@ -19,7 +20,6 @@ from testkit.worlds import Duplicate, duplicate
 from zendesk import in_step
 from zendesk.applying import Applying
 from zendesk.gaps import GapFiling
-from zendesk.installing import FIELDS
 
 QUICK = "[refunds]\nhold_seconds = 0\n"
 
@@ -177,7 +177,7 @@ def test_a_run_that_ends_otherwise_than_its_note_foretold_is_mended(
     applying = Applying(desk.product.desk)
     while note_of(desk, approval_id).state != "done":
         applying.turn(approval_id)
-    desk.zendesk.faults.add("status", method="PUT", path="/api/v2/tickets/", times=1, status=403)
+    desk.zendesk.faults.add("status", method="PUT", path="/api/v2/tickets/", times=1, status=422)
     run(desk, in_step.after(desk.product.desk, applying.turn, in_step.ticket_of_approval), approval_id)
     assert on_ticket(desk, seeded, fields)[1]["state"] == "billing_state_failed"
 

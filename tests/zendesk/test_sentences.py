@@ -11,6 +11,7 @@ import pytest
 from billing.decision import decide
 from billing.evidence import Bucket
 from billing.gap import CATALOGUE
+from billing.identity import REASONS
 from billing.policy import Policy
 from billing.proposals.table import TABLE
 from billing.steps import KINDS
@@ -45,6 +46,8 @@ def said(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for tense in ("title", "running", "done", "detail"):
             yield f"step.{step['kind']}.{step.get('topic')}.{tense}", step[tense]
     yield "plan.untouched", plan["untouched"] or ""
+    for says in card["customer"]["why"]:
+        yield "customer.why", says
 
 
 @cache
@@ -86,9 +89,42 @@ def test_a_headline_fits_its_line() -> None:
     assert [text for key, text in texts("de").items() if key.startswith("headline.") and len(text) > 32] == []
 
 
-def test_an_english_agent_reads_the_core_s_own_words() -> None:
+def test_an_english_agent_reads_the_core_s_own_words_with_amounts_as_everywhere_on_the_card() -> None:
     card = to_card(decide(builders.ticket(TEXTS[0]), WORLDS["1"](), Policy()), Policy())
-    assert localized(card, Wording(lang="en", now=NOW)) is card
+    card["decision"]["lede"] = "Take 29.00 USD back from Plan 10 PRO, 1.234 KWD not known here."
+    shown = dict(localized(card, Wording(lang="en", now=NOW)))
+    assert shown["decision"]["lede"] == "Take $29.00 back from Plan 10 PRO, 1.234 KWD not known here."
+    assert shown["handoff"] == card["handoff"]
+    for (_, english), (_, told) in zip(said(card), said(shown), strict=True):
+        assert told == english.replace("29.00 USD", "$29.00")
+
+
+def test_every_reason_for_an_identity_and_every_gap_has_german_words() -> None:
+    known = texts("de")
+    wanted = [*(f"identity.{code}" for code in REASONS), *(f"gap.{kind}" for kind in CATALOGUE)]
+    assert [key for key in wanted if key not in known] == []
+
+
+def test_a_german_agent_copies_a_german_summary_that_shows_no_more_than_the_english_one() -> None:
+    evidence = builders.ticket(TEXTS[0], email="maya@oliva.example")
+    card = to_card(decide(evidence, WORLDS["1"](), Policy()), Policy())
+    shown = dict(localized(card, GERMAN))["handoff"]["sections"]
+    assert list(shown) == ["KUNDE", "ABRECHNUNG", "EINORDNUNG", "SCHRITTE", "ANTWORT", "PRODUKTLÜCKE"]
+    assert shown["KUNDE"] == [
+        "Maya Oliva / maya@oliva.example", "cus_A (über E-Mail gefunden, Absender bestätigt)",
+        "Zendesk hat diese Adresse bestätigt.",
+    ]  # fmt: skip
+    assert "sub_A  Pro monatlich  29,00\xa0$ / Monat  Aktiv  seit 3. Sep, verlängert sich am 3. Dez" in "".join(
+        shown["ABRECHNUNG"]
+    )
+    assert "Rechnungen: 4 bezahlt, 0 offen" in shown["ABRECHNUNG"]
+    assert any(line.endswith("29,00\xa0$  Nicht rücknehmbar") for line in shown["SCHRITTE"])
+    assert "Geld hinaus: 29,00\xa0$; Umsatz im Monat: \u221229,00\xa0$" in shown["SCHRITTE"]
+    assert shown["ANTWORT"][0] == "Hi Maya,"
+    stranger = to_card(decide(builders.ticket(TEXTS[0], email="who@else.example"), WORLDS["1"](), Policy()), Policy())
+    hidden = dict(localized(stranger, GERMAN))["handoff"]["sections"]
+    assert hidden["ABRECHNUNG"] == ["nicht gezeigt: es ist nicht belegt, dass der Absender hier zahlt"]
+    assert "sub_" not in str(hidden)
 
 
 def test_a_code_from_a_later_version_keeps_the_core_s_words() -> None:

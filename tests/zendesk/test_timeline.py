@@ -64,7 +64,16 @@ def test_lanes_of_several_people_carry_their_names() -> None:
 
 def test_an_annual_plan_looks_back_to_its_charge() -> None:
     marks = drawn(cards.chosen_person()["billing_state"]).lanes[0].marks
-    assert [mark.kind for mark in marks] == ["disp", "paid"]
+    assert [(mark.kind, mark.label) for mark in marks] == [
+        ("paid", "$1,188.00 · 9 Sep"), ("paid", ""), ("disp", "Dispute · 19 Nov"),
+    ]  # fmt: skip
+
+
+def test_a_dispute_of_an_unknown_day_marks_its_charge() -> None:
+    state = cards.merged(cards.chosen_person()["billing_state"])
+    del state["disputes"][0]["created"]
+    marks = drawn(state).lanes[0].marks
+    assert [(mark.kind, mark.label) for mark in marks] == [("disp", "Disputed · 9 Sep"), ("paid", "")]
 
 
 def test_a_refund_and_an_end_have_their_own_marks() -> None:

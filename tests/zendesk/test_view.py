@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from datetime import datetime, timedelta
 from html import unescape
 from html.parser import HTMLParser
 
@@ -195,7 +196,52 @@ def test_the_skeleton_polls_for_the_card() -> None:
 
 def test_only_a_run_that_goes_on_polls() -> None:
     polling = {name for name in STATES if "hx-trigger" in Tree(shown(name)).tags[0][1]}
-    assert polling == {"loading", "running", "hold", "waiting-second"}
+    assert polling == {"loading", "running", "hold", "waiting-second", "filed-later"}
+
+
+def test_an_issue_that_github_does_not_take_is_waited_for_without_a_spinner_and_asked_after_once_a_minute() -> None:
+    html = shown("filed-later")
+    assert "The issue will be filed when GitHub answers." in words(html)
+    assert 'id="step-s5" data-s="later"' in html
+    assert 'data-s="run"' not in html
+    assert Tree(html).tags[0][1]["hx-trigger"] == "every 60s"
+
+
+@pytest.mark.parametrize(("seconds", "pace"), [(5, "every 4s"), (25, "every 60s"), (1900, None)])
+def test_a_slow_issue_is_asked_after_less_and_less(seconds: int, pace: str | None) -> None:
+    card = cards.filed_later()
+    card["approval"]["steps"][4]["reason"] = None
+    at = datetime.fromisoformat(card["approval"]["finished_at"]) + timedelta(seconds=seconds)
+    tree = Tree(render_card(card, agent=ANA, now=at))
+    assert tree.tags[0][1].get("hx-trigger") == pace
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("stopped", "An agent stopped it in time. Steps done so far stand and can be undone below."),
+        ("stopped-at-once", "An agent stopped it in time. Nothing has run."),
+    ],
+)
+def test_what_an_agent_stopped_is_no_alarm_and_says_how_to_go_on(name: str, told: str) -> None:
+    html = shown(name)
+    assert "Stopped by an agent" in words(html)
+    assert told in words(html)
+    assert "tag--danger" not in html
+    assert 'role="alert"' not in html
+    assert "Make a new plan" in words(html)
+
+
+def test_what_was_stopped_because_billing_changed_says_so() -> None:
+    assert "It was stopped. Billing changed in between." in words(shown("stopped-by-a-change"))
+    assert 'role="alert"' in shown("stopped-by-a-change")
+
+
+def test_after_a_new_message_the_earlier_receipt_stands_above_the_new_plan() -> None:
+    text = words(shown("asked-again"))
+    assert "$29.00 given back before, 10:02 · Ana Ruiz" in text
+    assert "12 Nov charge refunded · $29.00 · re_3QXkPzR8" in text
+    assert "Review 2 steps" in text
 
 
 def test_a_run_shows_the_steps_in_their_tenses() -> None:
@@ -412,3 +458,30 @@ def test_the_copy_keeps_its_tone() -> None:
 )
 def test_a_locale_falls_back_to_a_language_we_have(tag: str | None, expected: str) -> None:
     assert language(tag) == expected
+
+
+def test_an_issue_says_how_it_stands_who_has_it_and_when_it_was_last_met() -> None:
+    text = words(shown("review"))
+    assert "#412 · open · assigned to growth" in text
+    assert "Tickets 14 Last 20 Nov" in text
+    gap = {"existing_issue": {"number": 412, "cases": 14, "url": "", "state": "closed"}}
+    text = words(render_card(cards.merged(cards.duplicate(), product_gap=gap), view="review", now=NOW))
+    assert "#412 · closed · no owner" in text
+
+
+def test_a_payment_that_is_tried_again_says_when_in_place_of_disputes_that_are_none() -> None:
+    text = words(shown("failed-review"))
+    assert "Next try 26 Nov" in text
+    assert "Disputes None" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({}, True), ({"amount_refunded": 100}, False), ({"disputed": True}, False), ({"id": "ch_9"}, False)],
+)
+def test_what_was_just_read_of_a_charge_stands_beside_its_refund_only_where_it_is_so(
+    change: dict[str, object], told: bool
+) -> None:
+    card = cards.duplicate()
+    card["billing_state"]["charges"][3] |= change
+    assert ("Not refunded or disputed" in words(render_card(card, view="review", now=NOW))) is told

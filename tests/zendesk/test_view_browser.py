@@ -198,6 +198,12 @@ def test_a_run_is_followed_to_its_end_then_the_reply_is_put_in_the_box_once(page
     polled = len(server.asked)
     page.wait_for_timeout(1500)
     assert len(server.asked) == polled
+    server.answers["tickets/48213/card"] = cards.done  # the agent sends it: the conversation has changed
+    with page.expect_response("**/card?view=glance"):
+        page.evaluate("fire('ticket.conversation.changed')")
+    expect(page.locator("#reply-says")).to_have_text("The reply is in the reply box, ready for you to send.")
+    expect(page.locator("[data-insert]")).to_be_hidden()
+    assert page.evaluate("asked.filter(a => a[0] === 'ticket.editor.insert').length") == 1
 
 
 def test_a_run_that_is_over_at_once_puts_the_reply_in_the_box_too(page: Page, server: Server) -> None:
@@ -269,9 +275,9 @@ def test_stop_in_the_hold_is_one_request_and_its_answer_stays(page: Page, server
     }  # fmt: skip
     page.goto(f"{server.url}/sidebar")
     page.get_by_role("button", name="Stop here").click()
-    expect(page.locator("#verdict")).to_have_text("Stopped")
+    expect(page.locator("#verdict")).to_have_text("Stopped by an agent")
     page.wait_for_timeout(1200)
-    expect(page.locator("#verdict")).to_have_text("Stopped")
+    expect(page.locator("#verdict")).to_have_text("Stopped by an agent")
     assert len(server.posts("/cancel")) == 1
 
 

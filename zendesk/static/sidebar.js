@@ -7,7 +7,7 @@
   const root = document.documentElement;
   const client = window.ZAFClient ? window.ZAFClient.init() : false;
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
-  const ran = new Set(), inserted = new Set();
+  const ran = new Set(), inserted = new Map();
   let { token, ticket, lang } = boot, stage = byId('card').dataset.stage, height = 0;
 
   const headers = () => ({ Authorization: `Bearer ${token}`, 'Accept-Language': lang, 'X-Time-Zone': zone });
@@ -34,10 +34,15 @@
   // The agent's own text is never overwritten: an empty box is filled, another one is added to.
   const escaped = text => text.replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
   const html = text => text.trim().split(/\n{2,}/).map(p => `<p>${escaped(p).replace(/\n/g, '<br>')}</p>`).join('');
+  const spent = () => {
+    const key = byId('draft')?.dataset.approval, said = inserted.get(key);
+    document.querySelectorAll('[data-insert]').forEach(button => { button.hidden = inserted.has(key); });
+    if (said && byId('reply-says')) byId('reply-says').textContent = boot.texts[said];
+  };
   const insert = async () => {
     const draft = byId('draft');
     if (!client || !draft || inserted.has(draft.dataset.approval)) return;
-    inserted.add(draft.dataset.approval);
+    inserted.set(draft.dataset.approval, '');
     const now = await read(['ticket.id', 'comment.text', 'comment.type']);
     let text = 'reply_failed';
     if (String(now['ticket.id']) === String(ticket)) {
@@ -46,10 +51,13 @@
       const done = client.invoke(empty ? 'ticket.editor.insert' : 'comment.appendHtml', html(draft.value));
       text = await done.then(() => empty ? 'reply_in' : 'reply_added', () => 'reply_failed');
     }
-    if (text === 'reply_failed') inserted.delete(draft.dataset.approval);
-    else document.querySelectorAll('[data-insert]').forEach(button => { button.hidden = true; });
-    if (text === 'reply_failed') { draft.hidden = false; }
-    if (byId('reply-says')) byId('reply-says').textContent = boot.texts[text];
+    inserted.set(draft.dataset.approval, text);
+    spent();
+    if (text === 'reply_failed') {
+      inserted.delete(draft.dataset.approval);
+      draft.hidden = false;
+      spent();
+    }
     invoke('notify', boot.texts[text], text === 'reply_failed' ? 'alert' : 'notice');
     say(boot.texts[text]);
     fit();
@@ -74,6 +82,7 @@
     }
     if (approval && ((stage !== 'done' && stage !== 'stopped') || before === 'review')) ran.add(approval);
     if (stage === 'done' && ran.has(approval)) insert();
+    spent();
     chosen();
     fit();
   };
@@ -157,5 +166,5 @@
   });
   client.on('colorScheme.changed', scheme);
   for (const change of ['ticket.requester.id.changed', 'ticket.conversation.changed'])
-    client.on(change, () => { if (ticket && ['glance', 'empty', 'error'].includes(stage)) load(); });
+    client.on(change, () => { if (ticket && ['glance', 'empty', 'error', 'done'].includes(stage)) load(); });
 })();
