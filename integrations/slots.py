@@ -17,6 +17,7 @@ import psycopg
 
 _SPACE = 7411  # our half of PostgreSQL's two-part advisory lock number
 SLOTS = 256
+_HELD: list[IO[str]] = []  # a file that is forgotten is closed, and its lock with it
 
 
 class SlotLost(Exception):
@@ -118,6 +119,23 @@ def folder(url: str) -> Path:
     """Where the locks of live workers are: beside the database. With PostgreSQL they need no folder."""
     path = Path(url.removeprefix("sqlite:///"))
     return path.with_name(path.name + ".slots") if url.startswith("sqlite") else Path(".")
+
+
+def alone(url: str) -> bool:
+    """Take the SQLite file for this process, for as long as it lives; False when another process has it.
+
+    Counting live slots first would let two in that start at the same instant.
+    """
+    path = folder(url)
+    path.mkdir(parents=True, exist_ok=True)
+    handle = (path / "serve.lock").open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        return False
+    _HELD.append(handle)
+    return True
 
 
 def live(url: str) -> int:

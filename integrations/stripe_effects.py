@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -42,6 +43,7 @@ class Effect:
     charge: str | None = None
     customer: str | None = None
     ticket: int | None = None
+    refund: str | None = None  # through which the money goes back
 
 
 def effects_of(
@@ -86,7 +88,14 @@ def _effect(event: object, installation: str) -> Effect | None:
         action=key.removeprefix(installation + ":")[:60], event=kind, object=identifier[:80],
         at=datetime.fromtimestamp(created, UTC), status=status[:40] if isinstance(status, str) else None,
         amount=amount if whole else None, currency=currency if whole else None,
-        charge=reference(changed.get("charge")),
+        charge=reference(changed.get("charge")), refund=_refund(kind, changed),
         customer=identifier if kind == "customer.updated" else reference(changed.get("customer")),
         ticket=int(ticket) if isinstance(ticket, str) and _TICKET.match(ticket) else None,
     )  # fmt: skip
+
+
+def _refund(kind: str, changed: Mapping[str, object]) -> str | None:
+    made = changed.get("refunds") if kind == "credit_note.created" else None
+    if isinstance(made, list) and made and isinstance(made[0], dict):
+        return reference(made[0].get("refund"))
+    return reference(changed) if kind == "refund.created" else None

@@ -18,7 +18,7 @@ from billing.plan import Receipt
 from billing.steps import Step
 from integrations.errors import OutsideError, Refused
 from integrations.http import CappedSession, Observer, capped_session
-from integrations.stripe_finding import find
+from integrations.stripe_finding import find, given_since
 from integrations.stripe_restoring import Before, before_of, find_put_back, put_back
 from integrations.stripe_wire import (
     ENDED,
@@ -26,6 +26,7 @@ from integrations.stripe_wire import (
     No,
     StripeWire,
     Written,
+    as_refund,
     done,
     failed,
     ours,
@@ -57,24 +58,29 @@ class StripeExecutor:
         self._v1 = self._wire.v1
 
     def perform(
-        self, step: Step, *, step_id: str, action: str, ticket: int | None, key: str, remember: Remember | None = None
+        self, step: Step, *, step_id: str, action: str, ticket: int | None, key: str, remember: Remember | None = None,
+        since: datetime | None = None,
     ) -> Receipt:  # fmt: skip
         """Do the step once. Never raises for what the outside does; the receipt tells.
 
         `remember` gets the state before, of a step that can be taken back, before the write leaves. Only the first
-        call's is true: a replay finds what the first call left.
+        call's is true: a replay finds what the first call left. `since`: of a first call that had to wait, when the
+        facts were read; it is refused as `plan_changed` where money was given back on the same object after that.
         """
-        return _told(step_id, step, lambda: self._bounded_write(step, _marks(action, ticket), key, remember))
 
-    def _bounded_write(self, step: Step, marks: dict[str, str], key: str, remember: Remember | None) -> Written:
-        with self._wire.bounded():
-            return self._write(step, marks, {"idempotency_key": key}, remember or (lambda _: None))
+        def write() -> Written:
+            with self._wire.bounded():
+                if since is not None and given_since(self._wire, step, since):
+                    raise No("plan_changed")
+                return self._write(step, _marks(action, ticket), {"idempotency_key": key}, remember or (lambda _: None))
+
+        return _told(step_id, write)
 
     def look(self, step: Step, *, step_id: str, action: str) -> Receipt | None:
         """The receipt of an earlier write of this very action; None when Stripe shows none. Raises OutsideError."""
         with self._wire.bounded():
             found = find(self._wire, step, action)
-        return done(step_id, found, refund=isinstance(step, steps.RefundCharge)) if found else None
+        return done(step_id, found) if found else None
 
     def put_back(
         self, step: Step, before: Before, *, step_id: str, action: str, ticket: int | None, key: str, now: datetime
@@ -85,7 +91,7 @@ class StripeExecutor:
             with self._wire.bounded():
                 return put_back(self._wire, step, before, _marks(action, ticket), {"idempotency_key": key}, now)
 
-        return _told(step_id, step, write)
+        return _told(step_id, write)
 
     def look_put_back(self, step: Step, *, step_id: str, action: str) -> Receipt | None:
         """The receipt of an earlier `put_back` of this action; None when Stripe shows none. Raises OutsideError."""
@@ -109,7 +115,7 @@ class StripeExecutor:
                 | steps.AskCustomer() | steps.HandOver() | steps.Explain() | steps.Wait() | steps.WriteInternalNote()
                 | steps.FileIssue()
             ):  # fmt: skip
-                return step.object or "", None  # they live in the reply, the note and the issue
+                return Written(step.object or "", None)  # they live in the reply, the note and the issue
             case steps.CreatePortalSession():
                 return self._portal_session(step, options)
             case (
@@ -204,7 +210,7 @@ class StripeExecutor:
             "charge": step.charge, "amount": step.amount.amount, "reason": step.reason, "metadata": marks,
         }  # fmt: skip
         try:
-            return self._wire.one("POST", "/v1/refunds", self._v1.refunds.create, params, options)
+            return as_refund(self._wire.one("POST", "/v1/refunds", self._v1.refunds.create, params, options))
         except Refused as error:
             # Stripe has no code for this; asked only now, because after a lost answer the rest is smaller by our own.
             left = whole(charge, "amount_captured") - whole(charge, "amount_refunded")
@@ -220,7 +226,8 @@ class StripeExecutor:
         }  # fmt: skip
         if step.settle != "open":
             params["refund_amount" if step.settle == "refund" else "credit_amount"] = step.amount.amount
-        return self._wire.one("POST", "/v1/credit_notes", self._v1.credit_notes.create, params, options)
+        note = self._wire.call("POST", "/v1/credit_notes", self._v1.credit_notes.create, params, options)
+        return self._wire.noted(note)
 
     def _balance(self, customer: str, amount: Money, marks: dict[str, str], options: dict[str, Any]) -> Written:
         params = {"amount": amount.amount, "currency": amount.currency, "metadata": marks}
@@ -296,10 +303,10 @@ def _marks(action: str, ticket: int | None) -> dict[str, str]:
     return {MARK: action} | ({"zendesk_ticket": str(ticket)} if ticket is not None else {})
 
 
-def _told(step_id: str, step: Step, write: Callable[[], Written]) -> Receipt:
+def _told(step_id: str, write: Callable[[], Written]) -> Receipt:
     """What became of a write: done, refused or unknown."""
     try:
-        return done(step_id, write(), refund=isinstance(step, steps.RefundCharge))
+        return done(step_id, write())
     except No as no:
         return receipt(step_id, "refused", reason=str(no))
     except OutsideError as error:

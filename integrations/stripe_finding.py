@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 from billing import steps
 from billing.steps import Step
-from integrations.stripe_wire import ENDED, No, StripeWire, Written, ours, when
+from integrations.stripe_wire import ENDED, No, StripeWire, Written, as_refund, marked, ours, when, whole
 
 _INVOICE_AFTER: Mapping[str, str] = {
     "pay_invoice": "paid", "mark_invoice_paid": "paid", "void_invoice": "void", "mark_uncollectible": "uncollectible",
@@ -16,17 +18,15 @@ _INVOICE_AFTER: Mapping[str, str] = {
 
 def find(wire: StripeWire, step: Step, action: str) -> Written | None:
     """What the action made or changed; None when Stripe shows nothing of it. Raises OutsideError."""
-    v1 = wire.v1
     match step:
         case steps.RefundCharge():
-            return ours(wire.list("/v1/refunds", v1.refunds.list, {"charge": step.charge, "limit": 100}), action)
+            made = ours(_beside(wire, step), action)
+            return as_refund(made) if made else None
         case steps.CreateCreditNote():
-            params = {"invoice": step.invoice, "limit": 100}
-            return ours(wire.list("/v1/credit_notes", v1.credit_notes.list, params), action)
+            note = marked(_beside(wire, step), action)
+            return wire.noted(note) if note is not None else None
         case steps.GrantBalanceCredit() | steps.ReverseBalanceCredit():
-            path = "/v1/customers/{id}/balance_transactions"
-            entries = v1.customers.balance_transactions.list
-            return ours(wire.list(path, entries, step.customer, {"limit": 100}), action)
+            return ours(_beside(wire, step), action)
         case (
             steps.ScheduleCancellation() | steps.UndoCancellation() | steps.PauseCollection()
             | steps.ResumeCollection() | steps.ChangeQuantity() | steps.ChangePlan()
@@ -36,6 +36,26 @@ def find(wire: StripeWire, step: Step, action: str) -> Written | None:
             return ours([wire.invoice(step.invoice)], action)
         case _:
             return _by_state(wire, step)
+
+
+def given_since(wire: StripeWire, step: Step, since: datetime) -> bool:
+    """Whether anything of the step's kind came to its object after `since`. Raises OutsideError."""
+    return any(whole(one, "created") > since.timestamp() for one in _beside(wire, step))
+
+
+def _beside(wire: StripeWire, step: Step) -> list[Any]:
+    """The newest hundred of what a step that moves money makes, on the step's object; nothing for any other step."""
+    v1 = wire.v1
+    match step:
+        case steps.RefundCharge():
+            return wire.list("/v1/refunds", v1.refunds.list, {"charge": step.charge, "limit": 100})
+        case steps.CreateCreditNote():
+            return wire.list("/v1/credit_notes", v1.credit_notes.list, {"invoice": step.invoice, "limit": 100})
+        case steps.GrantBalanceCredit() | steps.ReverseBalanceCredit():
+            path = "/v1/customers/{id}/balance_transactions"
+            return wire.list(path, v1.customers.balance_transactions.list, step.customer, {"limit": 100})
+        case _:
+            return []
 
 
 def _by_state(wire: StripeWire, step: Step) -> Written | None:

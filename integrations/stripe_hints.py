@@ -26,7 +26,7 @@ from integrations.stripe_requests import Budget, Lists, Query, StripeRequests, l
 
 MOST_IDS = 5
 STRIPE_ID = re.compile(
-    r"(?:sub_sched|cus|sub|si|in|ii|il|ch|py|pi|re|pyr|pm|seti|dp|du|cn|cs_test|cs_live)_[A-Za-z0-9]{1,80}"
+    r"(sub_sched|cus|sub|si|in|ii|il|ch|py|pi|re|pyr|pm|seti|dp|du|cn|cs_test|cs_live)_[A-Za-z0-9_]{1,80}"
 )
 INVOICE_NUMBER = re.compile(r"[A-Za-z0-9]{3,20}-\d{3,12}")
 LOGIN_KEYS = ("github", "github_login", "github_username")  # where merchants keep it in the customer's metadata
@@ -166,10 +166,10 @@ class Finder:
         return [self._hint(number, holder, ends) for holder in holders] or self._hints(number, [])
 
     def _by_id(self, identifier: str, ends: float) -> list[Hint]:
-        route = _ROUTES.get(identifier.rpartition("_")[0])
-        if route is None:
+        kind = STRIPE_ID.fullmatch(identifier)
+        if kind is None or kind.group(1) not in _ROUTES:
             return []
-        path, steps = route
+        path, steps = _ROUTES[kind.group(1)]
         try:
             answer = self._retrieved(path.format(quote(identifier, safe="")), ".".join(steps), ends)
         except NotFound as error:

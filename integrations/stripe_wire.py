@@ -7,20 +7,27 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import stripe
 
 from billing.plan import Receipt
-from integrations.errors import Garbled, OutsideError, Refused, Unreachable
+from integrations.errors import Forbidden, Garbled, OutsideError, Refused, Unauthorized, Unreachable
 from integrations.http import CappedSession, within
 from integrations.stripe_calls import open_client, translated
 
 MARK = "billing_desk_action"
 ENDED = frozenset({"canceled", "incomplete_expired"})
 NEVER_PAID = frozenset({"failed", "canceled"})  # statuses of a refund that moves nothing, or moved back
-Written = tuple[str, str | None]  # the object Stripe gave, and its status
 _ends: ContextVar[float] = ContextVar("ends")  # of the step in hand, monotonic seconds
+
+
+class Written(NamedTuple):
+    """The object Stripe gave and its status; of a credit note that refunds, the refund and the refund's status."""
+
+    id: str
+    status: str | None
+    refund: str | None = None
 
 
 class No(Exception):
@@ -61,6 +68,20 @@ class StripeWire:
             raise No("no_payment_intent")
         return intent
 
+    def noted(self, note: Any) -> Written:
+        """A credit note as written, with its refund when it made one.
+
+        Does not raise: the note stands. A refund that cannot be read counts as on its way, and is asked about later.
+        """
+        made = next((one.refund for one in getattr(note, "refunds", None) or () if isinstance(one.refund, str)), None)
+        if made is None:
+            return written(note)
+        try:
+            status = status_of(self.call("GET", "/v1/refunds/{id}", self.v1.refunds.retrieve, made))
+        except OutsideError:
+            status = None
+        return Written(str(note.id), status or "pending", made)
+
     def one(self, method: str, path: str, call: Callable[..., Any], *args: Any) -> Written:
         return written(self.call(method, path, call, *args))
 
@@ -88,14 +109,22 @@ def _asked(method: str, path: str, call: Callable[..., Any], *args: Any) -> obje
 
 def ours(found: list[Any], action: str) -> Written | None:
     """The object that carries the action's id."""
-    for one in found:
-        if getattr(getattr(one, "metadata", None), MARK, None) == action:
-            return written(one)
-    return None
+    one = marked(found, action)
+    return written(one) if one is not None else None
+
+
+def marked(found: list[Any], action: str) -> Any | None:
+    """The same, as Stripe shows it."""
+    return next((one for one in found if getattr(getattr(one, "metadata", None), MARK, None) == action), None)
+
+
+def as_refund(made: Written) -> Written:
+    """A refund, which is its own way of giving the money back."""
+    return made._replace(refund=made.id)
 
 
 def written(one: Any) -> Written:
-    return str(one.id), status_of(one)
+    return Written(str(one.id), status_of(one))
 
 
 def when(one: stripe.StripeObject, statuses: Collection[str]) -> Written | None:
@@ -112,11 +141,13 @@ def whole(one: stripe.StripeObject, name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-_REFUSED: Mapping[int, str] = {401: "unauthorized", 403: "not_permitted", 404: "not_found"}
+_REFUSED: Mapping[int, str] = {404: "not_found"}
 
 
 def failed(step_id: str, error: OutsideError) -> Receipt:
     """Refused only for a definite no. A 409 is none: the same key may be under way, and a replay is harmless."""
+    if isinstance(error, Unauthorized | Forbidden):  # about our key, whatever code Stripe gives
+        return receipt(step_id, "refused", reason="unauthorized" if error.status == 401 else "not_permitted")
     if isinstance(error, Refused) and error.status != 409 and error.code != "idempotency_error":
         reason = error.code or _REFUSED.get(error.status or 0) or f"stripe_{error.status}"
         return receipt(step_id, "refused", reason=reason)
@@ -124,16 +155,16 @@ def failed(step_id: str, error: OutsideError) -> Receipt:
     return receipt(step_id, "unknown", reason=code or error.kind.replace(" ", "_"))
 
 
-def done(step_id: str, made: Written, *, refund: bool = False) -> Receipt:
+def done(step_id: str, made: Written) -> Receipt:
     """The receipt of a write that Stripe shows; a refund that failed at once is a no, not a receipt of money."""
-    identifier, status = made
-    if refund and status in NEVER_PAID:
-        return receipt(step_id, "refused", identifier, status, reason=f"refund_{status}")
-    return receipt(step_id, "done", identifier, status)
+    if made.refund and made.status in NEVER_PAID:
+        return receipt(step_id, "refused", made, reason=f"refund_{made.status}")
+    return receipt(step_id, "done", made)
 
 
-def receipt(
-    step_id: str, outcome: str, identifier: str | None = None, status: str | None = None, reason: str | None = None
-) -> Receipt:
-    at = datetime.now(UTC) if outcome == "done" else None
-    return Receipt(step_id=step_id, outcome=outcome, object=identifier or None, status=status, at=at, reason=reason)
+def receipt(step_id: str, outcome: str, made: Written | None = None, reason: str | None = None) -> Receipt:
+    made = made or Written("", None)
+    return Receipt(
+        step_id=step_id, outcome=outcome, object=made.id or None, status=made.status, refund=made.refund,
+        at=datetime.now(UTC) if outcome == "done" else None, reason=reason,
+    )  # fmt: skip

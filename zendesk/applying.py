@@ -2,37 +2,48 @@
 
 `Applying.turn` does the next bit and says when to be called again; the engine calls it until nothing is left. A step's
 intent (frozen parameters, key) is stored before the first byte leaves. Its outcome is done, refused or unknown; an
-unknown one is looked up first and replayed with the same key while Stripe still keeps it, then a person decides.
+unknown one is looked up first and replayed with the same key while Stripe still keeps it, then a person decides. What
+was only asked to come later keeps its place; what was refused for our credentials waits for them, with all behind it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from billing.guard import Cleared
-from billing.money import Money, totals
 from billing.plan import Receipt
 from billing.steps import KINDS, decode
 from integrations.errors import OutsideError
 from integrations.jobs import Job
 from integrations.store import approvals, audit, cards
-from integrations.store.approvals import ASK_A_PERSON, ON_ITS_WAY, OPEN, Action, Approval
+from integrations.store.approvals import (
+    ASK_A_PERSON,
+    LEFT_TO_A_PERSON,
+    NOT_LET_IN,
+    OPEN,
+    RATE_LIMITED,
+    RESUMED,
+    Action,
+    Approval,
+)
 from zendesk import claims
 from zendesk.desk import Desk
 from zendesk.notes import Writer
 from zendesk.plans import thaw
+from zendesk.settling import money_moved, note_audit, settle
 
 FRESH = timedelta(seconds=60)  # facts read this long ago still count as read before the first write
 REPLAYABLE = timedelta(hours=23)  # Stripe keeps an idempotency key for 24 hours at least
+# A service that only says "later" is asked so often, at the end once an hour: for about a day.
+MOST_TRIES, LONGEST_WAIT = 28, timedelta(hours=1)
 SOON = 0.0
 WRITTEN = frozenset({"write_internal_note", "public_reply"})  # these go to Zendesk
 FAILED_LATER = frozenset({"refund_failed", "refund_canceled"})  # Stripe took the refund, and it did not arrive
-GIVES_BACK = frozenset({"refund_charge", "create_credit_note", "grant_balance_credit"})
 
 
 class Applying:
@@ -57,6 +68,8 @@ class Applying:
             if again is not None:
                 return again if again > 0 else SOON
         for action in actions:
+            if action.held:
+                break  # what follows was approved together with it, and waits as well
             if _is_open(action):
                 return self._next(approval, actions, action)
         self._finish(approval, actions)
@@ -161,13 +174,36 @@ class Applying:
     def _send(self, approval: Approval, action: Action) -> float:
         """The first call: the intent is durable before it, and a stop that came first wins."""
         now = self._desk.now()
+        # An operator resumed it: perhaps in an old copy of the store, and it went out in the time that was lost.
+        if action.reason == RESUMED and (found := self._look(approval, action)) is not None:
+            return self._conclude(approval, action, found, None)
         with claims.claim() as token:
             with self._desk.engine.begin() as connection:
                 approvals.change(connection, approval.id, was=["holding"], state="applying")
                 if not approvals.claim(connection, action, now, token, now + claims.LEASE, ["pending", "holding"]):
                     return SOON
                 note_audit(self._desk, connection, approval, action, "sending")
-            return self._conclude(approval, action, self._perform(approval, action), token)
+            since = None  # what had to wait does not come on top of what somebody gave back meanwhile
+            if action.reason in {RESUMED, RATE_LIMITED}:
+                since = approval.checked_at or approval.created_at
+            receipt = self._perform(approval, action, since)
+            if receipt.outcome == "unknown" and receipt.reason == RATE_LIMITED:
+                return self._later(approval, action, token)
+            return self._conclude(approval, replace(action, attempts=0), receipt, token)
+
+    def _later(self, approval: Approval, action: Action, token: str) -> float:
+        """Told to come later: nothing was done. It stands as before the call and keeps its place, for a day."""
+        now, attempts = self._desk.now(), action.attempts + 1
+        if attempts >= MOST_TRIES:
+            self._settle(approval, action, Receipt(step_id=action.step_id, outcome="refused", reason="too_busy"), token)
+            return SOON
+        with self._desk.engine.begin() as connection:
+            approvals.settle_action(
+                connection, action.id, now, was=["sending"], claim=token, state="pending", reason=RATE_LIMITED,
+                attempts=attempts, sent_at=None,
+            )  # fmt: skip
+        rung = self._desk.ladder[min(attempts, len(self._desk.ladder)) - 1]
+        return min(rung, LONGEST_WAIT).total_seconds()
 
     def _resend(self, approval: Approval, action: Action) -> float:
         """A call whose outcome is not known: look first, replay with the same key, or hand it to a person."""
@@ -186,16 +222,19 @@ class Applying:
             with self._desk.engine.begin() as connection:
                 if not approvals.claim(connection, action, now, token, now + claims.LEASE, ["sending", "unknown"]):
                     return SOON
-            return self._conclude(approval, action, self._perform(approval, action), token)
+            receipt = self._perform(approval, action)
+            if receipt.reason in NOT_LET_IN:  # says nothing about the call before it
+                receipt = replace(receipt, outcome="unknown", reason=ASK_A_PERSON)
+            return self._conclude(approval, action, receipt, token)
 
-    def _perform(self, approval: Approval, action: Action) -> Receipt:
+    def _perform(self, approval: Approval, action: Action, since: datetime | None = None) -> Receipt:
         if action.kind in WRITTEN:
             return self._writer.perform(approval, action, self._card_state_after(approval))
         if self._desk.executor is None:
             return Receipt(step_id=action.step_id, outcome="refused", reason="not_configured")
         return self._desk.executor.perform(
             decode(action.step), step_id=action.step_id, action=action.id, ticket=approval.ticket_id, key=action.key,
-            remember=lambda before: self._remember(action, before),
+            remember=lambda before: self._remember(action, before), since=since,
         )  # fmt: skip
 
     def _card_state_after(self, approval: Approval) -> str:
@@ -221,7 +260,7 @@ class Applying:
 
     def _conclude(self, approval: Approval, action: Action, receipt: Receipt, token: str | None) -> float:
         """Only an attempt that ended without an answer climbs the ladder; one that a crash cut short does not."""
-        if receipt.outcome != "unknown":
+        if receipt.outcome != "unknown" or receipt.reason in LEFT_TO_A_PERSON:
             self._settle(approval, action, receipt, token)
             return SOON
         now, attempts = self._desk.now(), action.attempts + 1
@@ -249,7 +288,8 @@ class Applying:
                 return
             self._hand_to_github(connection, actions)
             another = {"round": cards.NEXT_ROUND} if state == "stopped" else {}
-            cards.change(connection, approval.ticket_id, now, version=None, state=_card_state(state), **another)
+            left = "ready" if _stopped_in_time(state, actions) else _card_state(state)
+            cards.change(connection, approval.ticket_id, now, version=None, state=left, **another)
             body = {"approval": approval.id, "state": state, "moved": money_moved(actions)}
             audit.append(connection, at=now, actor="system", event="finished", ticket_id=approval.ticket_id, body=body)
 
@@ -264,72 +304,11 @@ class Applying:
                 self._desk.queue.put(connection, job)
 
 
-def settle(
-    desk: Desk, connection: sa.Connection, approval: Approval, action: Action, receipt: Receipt,
-    token: str | None = None,
-) -> None:  # fmt: skip
-    """Write an outcome down, once: for the sidebar, for the audit, for the next step. `token`: the caller's claim."""
-    now = desk.now()
-    document = {
-        "outcome": receipt.outcome, "object": receipt.object, "status": receipt.status,
-        "at": (receipt.at or now).isoformat(), "reason": receipt.reason,
-    }  # fmt: skip
-    changed = approvals.settle_action(
-        connection, action.id, now, was=OPEN, claim=token, state=receipt.outcome, reason=receipt.reason,
-        receipt=document,
-    )  # fmt: skip
-    if changed:
-        note_audit(desk, connection, approval, action, receipt.outcome, receipt)
-    if changed and action.kind == "refund_charge" and receipt.outcome == "done" and receipt.status in ON_ITS_WAY:
-        partition = approvals.partition(approval.customer, approval.ticket_id)
-        desk.queue.put(
-            connection, Job(queue="follow", key=f"follow:{action.id}", argument=action.id, partition=partition)
-        )
-
-
-def note_audit(
-    desk: Desk, connection: sa.Connection, approval: Approval, action: Action, event: str,
-    receipt: Receipt | None = None,
-) -> None:  # fmt: skip
-    body = {
-        "approval": approval.id, "action": action.id, "step": action.kind, "object": step_object(action),
-        "amount": action.amount, "currency": action.currency, "key": action.key,
-        "receipt": receipt.object if receipt else None, "reason": receipt.reason if receipt else None,
-    }  # fmt: skip
-    audit.append(
-        connection, at=desk.now(), actor=f"agent:{approval.agent_id}", event=f"step_{event}",
-        ticket_id=approval.ticket_id, body=body,
-    )  # fmt: skip
-
-
-def money_moved(actions: Iterable[Action]) -> dict[str, int]:
-    """Minor units per currency that are known to have gone back to the customer."""
-    return _sums(action for action in actions if has_moved(action))
-
-
-def money_pending(actions: Iterable[Action]) -> dict[str, int]:
-    """Minor units per currency of refunds that Stripe took and that may still fail."""
-    return _sums(action for action in actions if _gives_back(action) and not has_moved(action))
-
-
-def has_moved(action: Action) -> bool:
-    """Whether its money is known to have gone back to the customer; `approvals.paid` asks the store the same."""
-    return _gives_back(action) and (action.receipt or {}).get("status") not in ON_ITS_WAY
-
-
-def _gives_back(action: Action) -> bool:
-    return action.state == "done" and action.kind in GIVES_BACK
-
-
-def _sums(actions: Iterable[Action]) -> dict[str, int]:
-    return totals(Money(one.amount, one.currency) for one in actions if one.amount and one.currency)
-
-
 def ended_as(actions: Iterable[Action]) -> str:
     """The approval's end state: from its Stripe steps, the note and the reply; GitHub has its own time."""
     counted = [action for action in actions if action.kind != "file_issue" and action.state != "skipped"]
     states = {action.state for action in counted}
-    if "unknown" in states or any(action.reason in FAILED_LATER for action in counted):
+    if "unknown" in states or any(action.held or action.reason in FAILED_LATER for action in counted):
         return "needs_person"
     if states <= {"done", "undone"}:
         return "done"
@@ -337,13 +316,14 @@ def ended_as(actions: Iterable[Action]) -> str:
     return "partly_done" if changed else "stopped"
 
 
+def _stopped_in_time(ended: str, actions: Iterable[Action]) -> bool:
+    """An agent stopped it and nothing failed: the way is free for a new plan, and that is no failure."""
+    reasons = {action.reason for action in actions if action.state in {"canceled", "refused"}}
+    return ended in {"stopped", "partly_done"} and reasons == {"stopped_by_agent"}
+
+
 def _card_state(ended: str) -> str:
     return {"done": "done", "needs_person": "needs_human"}.get(ended, "failed")
-
-
-def step_object(action: Action) -> str | None:
-    """The id the step acts on."""
-    return decode(action.step).object if action.kind in KINDS else None
 
 
 def _reply_state(approval: Approval, actions: Iterable[Action], state: str) -> str:
@@ -357,7 +337,7 @@ def _reply_state(approval: Approval, actions: Iterable[Action], state: str) -> s
 
 def _is_open(action: Action) -> bool:
     """Whether the approval has to wait for the step: not for GitHub, and not for what a person must decide."""
-    decided = action.state == "unknown" and action.reason == ASK_A_PERSON
+    decided = action.state == "unknown" and action.reason in LEFT_TO_A_PERSON
     return action.kind != "file_issue" and action.state in OPEN and not decided
 
 

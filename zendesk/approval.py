@@ -243,9 +243,8 @@ def _record(
     four_eyes = any(amount > limit(desk.policy.refunds.second_approval_above, c) for c, amount in moved.items())
     busy = approvals.under_way(connection, stored.ticket_id)
     if busy is not None and busy.digest != request.plan_digest:
-        raise Refusal(
-            "already_approved", f"{busy.agent_name} approved another plan for this ticket; it is still running."
-        )
+        still = "a step of it waits for a person" if busy.state in approvals.ENDED else "it is still running"
+        raise Refusal("already_approved", f"{busy.agent_name} approved another plan for this ticket; {still}.")
     current = cards.read(connection, stored.ticket_id)
     if current is None or current.plan is None or digest_of(current) != request.plan_digest:
         raise Refusal("plan_changed", "The plan is another one by now. Nothing was done.")
@@ -288,8 +287,10 @@ def _record_only(
 
 def _planned(stored: cards.StoredCard) -> dict[str, Any]:
     """Our own draft and its facts: an unedited reply is written anew from the receipts."""
-    follow_up = (stored.document or {}).get("follow_up") or {}
-    return {"planned": follow_up.get("body", ""), "facts": follow_up.get("facts")}
+    document = stored.document or {}
+    follow_up = document.get("follow_up") or {}
+    planned = {"planned": follow_up.get("body", ""), "facts": follow_up.get("facts")}
+    return planned | {"asked_at": document.get("asked_at")}  # which message this answers
 
 
 def _actions(

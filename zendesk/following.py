@@ -44,7 +44,7 @@ class Following:
             if self._desk.policy.dry_run:
                 return DRY_RUN_WAIT
             return undoing.go_on(self._desk, action)
-        if action.kind != "refund_charge" or not action.receipt:
+        if _refund(action) is None:
             return None
         if action.state == "done":
             again = self._look(approval, action)
@@ -53,12 +53,12 @@ class Following:
 
     def _look(self, approval: Approval, action: Action) -> float | None:
         """0 when it failed and the ticket has to be told."""
-        desk, receipt = self._desk, action.receipt or {}
-        if desk.executor is None or not receipt.get("object"):
+        desk, receipt, refund = self._desk, action.receipt or {}, _refund(action)
+        if desk.executor is None or refund is None:
             return None
         age = desk.now() - datetime.fromisoformat(receipt["at"])
         try:
-            status, why = desk.executor.refund_status(str(receipt["object"]))
+            status, why = desk.executor.refund_status(refund)
         except OutsideError:
             status, why = None, None
         if status in NEVER_PAID:
@@ -79,7 +79,7 @@ class Following:
             receipt = {**(action.receipt or {}), "status": "succeeded"}
             if approvals.change_action(connection, action.id, now, was=["done"], receipt=receipt):
                 recount(self._desk, connection, approval.ticket_id)
-                body = {"approval": approval.id, "action": action.id, "receipt": receipt["object"]}
+                body = {"approval": approval.id, "action": action.id, "receipt": _refund(action)}
                 audit.append(
                     connection, at=now, actor="system", event="refund_succeeded", ticket_id=approval.ticket_id,
                     body=body,
@@ -101,7 +101,7 @@ class Following:
             cards.change(connection, approval.ticket_id, now, version=None, state="needs_human")
             recount(self._desk, connection, approval.ticket_id)
             body = {
-                "approval": approval.id, "action": action.id, "receipt": receipt.get("object"), "reason": reason,
+                "approval": approval.id, "action": action.id, "receipt": _refund(action), "reason": reason,
                 "failure": why, "amount": action.amount, "currency": action.currency,
             }  # fmt: skip
             audit.append(
@@ -140,6 +140,13 @@ class Following:
         return None
 
 
+def _refund(action: Action) -> str | None:
+    """The refund through which the step gives money back: its own object, or that of its credit note."""
+    receipt = action.receipt or {}
+    made = receipt.get("refund") or (receipt.get("object") if action.kind == "refund_charge" else None)
+    return str(made) if made else None
+
+
 def _reply_after(approval: Approval) -> str:
     """Our own unsent draft is written anew from the receipts; an agent's words about a refund are not offered on."""
     theirs = edited(approval.follow_up) or not approval.follow_up.get("facts")
@@ -152,5 +159,5 @@ def _note(approval: Approval, action: Action) -> str:
     why = f" ({str(receipt['failure']).replace('_', ' ')})" if receipt.get("failure") else ""
     sent = approval.reply_state == "sent" or approval.follow_up["deliver"] != "none"
     customer = " The reply to the customer spoke of this refund: please write again." if sent else ""
-    said = f"The refund of {money} ({receipt.get('object')}) did not reach the customer{why}. No money moved.{customer}"
+    said = f"The refund of {money} ({_refund(action)}) did not reach the customer{why}. No money moved.{customer}"
     return f"<p><b>Billing: a refund failed</b></p><p>{escape_html(said)}</p>"

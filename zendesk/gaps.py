@@ -9,11 +9,11 @@ from github_issues.pace import NotYet
 from integrations.errors import OutsideError, RateLimited, Refused
 from integrations.store import approvals
 from integrations.store.approvals import Action
-from zendesk.applying import settle
 from zendesk.desk import Desk
 from zendesk.following import DRY_RUN_WAIT
 from zendesk.gap_counting import counted
 from zendesk.gap_news import PREFIX, GapNews, ask
+from zendesk.settling import settle
 
 
 class GapFiling:

@@ -13,7 +13,7 @@ from billing.plan import Receipt
 from billing.replies import LINKS
 from billing.reply import fill_links, final, same_words, untrue
 from billing.steps import KINDS
-from integrations.errors import OutsideError, Refused
+from integrations.errors import Forbidden, OutsideError, Refused, Unauthorized
 from integrations.store import approvals, cards
 from integrations.store.approvals import Action, Approval
 from integrations.zendesk_client import TicketUpdate, escape_html
@@ -173,6 +173,7 @@ def _without_fields(line: str) -> str:
 
 def _failed(action: Action, error: OutsideError) -> Receipt:
     if isinstance(error, Refused) and not error.retryable and not error.unknown_outcome:
-        reason = error.code or f"zendesk_{error.status}"
+        ours = isinstance(error, Unauthorized | Forbidden)  # about our credentials, whatever code Zendesk gives
+        reason = (None if ours else error.code) or f"zendesk_{error.status}"
         return Receipt(step_id=action.step_id, outcome="refused", reason=reason[:80])
     return Receipt(step_id=action.step_id, outcome="unknown", reason=error.kind.replace(" ", "_"))

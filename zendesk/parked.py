@@ -1,6 +1,8 @@
-"""Which steps wait for a person, because their outcome could not be learned, and how does one end the waiting?
+"""Which steps wait for a person, and how does one end the waiting?
 
-Nothing is repeated blindly: a resumed step is looked up first and goes out again only while Stripe still knows its key.
+Their outcome could not be learned, or our credentials were refused before anything was done. Nothing is repeated
+blindly: a resumed step is looked up first; one that may have been sent goes out again only while Stripe still knows
+its key, and one that was refused only where the facts are still those that were approved.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ from integrations.store import approvals, audit
 from integrations.store.approvals import Action, Approval
 from integrations.store.tables import action as actions
 from integrations.stripe_wire import MARK
-from zendesk.applying import settle, step_object
 from zendesk.desk import Desk
 from zendesk.gap_counting import recount
+from zendesk.settling import settle, step_object
 
 _CHECK: Mapping[str, str] = {
     "refund_charge": "a refund of this charge",
@@ -30,6 +32,7 @@ _CHECK: Mapping[str, str] = {
     "public_reply": "our public reply on the ticket, in Zendesk",
     "write_internal_note": "our internal note on the ticket, in Zendesk",
 }
+_MEND = "mend our credentials (billing-desk doctor names them), then resume it: nothing was done"
 
 
 class NotParked(Exception):
@@ -38,7 +41,7 @@ class NotParked(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parked:
-    """One step that waits. `check`: what tells a person whether it took effect."""
+    """One step that waits. `check`: what a person has to do about it."""
 
     action: Action
     approval: Approval
@@ -56,7 +59,9 @@ def resume(desk: Desk, action_id: str, operator: str) -> None:
     """Look for the step's effect again, and try it again while its key still holds. Raises NotParked."""
     with desk.engine.begin() as connection:
         parked = _claimed(connection, action_id)
-        approvals.change_action(connection, action_id, desk.now(), state="unknown", reason="resumed", attempts=0)
+        # What was refused has never been sent: it begins anew, with the key that Stripe does not know.
+        values = {"state": "pending", "sent_at": None} if parked.action.held else {"state": "unknown"}
+        approvals.change_action(connection, action_id, desk.now(), reason=approvals.RESUMED, attempts=0, **values)
         _go_on(desk, connection, parked, operator, "parked_resumed")
 
 
@@ -64,6 +69,7 @@ def settle_as(desk: Desk, action_id: str, outcome: str, operator: str, *, found:
     """Write down what a person saw: `done` (with the id of what they `found`) or `refused`. Raises NotParked."""
     with desk.engine.begin() as connection:
         parked = _claimed(connection, action_id)
+        approvals.change_action(connection, action_id, desk.now(), state="unknown")  # what `settle` ends
         receipt = Receipt(
             step_id=parked.action.step_id, outcome=outcome, object=found, status=None,
             reason=None if outcome == "done" else "settled_by_operator", at=desk.now() if outcome == "done" else None,
@@ -101,10 +107,10 @@ def _parked(connection: sa.Connection, action_id: str) -> Parked:
     if action is None or approval is None:
         raise NotParked(action_id)
     of_ours = f" with metadata {MARK} = {action.id}" if action.kind in KINDS else ""
-    check = _CHECK.get(action.kind, "whether this object is as the step would leave it")
+    look = "look for " + _CHECK.get(action.kind, "whether this object is as the step would leave it") + of_ours
     return Parked(
         action=action,
         approval=approval,
         object=step_object(action) if action.kind in KINDS else None,
-        check=check + of_ours,
+        check=_MEND if action.held else look,
     )

@@ -109,14 +109,18 @@ class Restoring:
             if action is None:
                 self._record(connection, identifier, effect)
             elif action.state in OPEN and ":" not in effect.action:
-                self._settle(connection, action, effect.object, effect.status, effect.at)
+                # What became of a credit note's refund the event does not say: it is asked about.
+                status = "pending" if action.kind == "create_credit_note" and effect.refund else effect.status
+                self._settle(connection, action, effect.object, effect.at, status=status, refund=effect.refund)
 
-    def _settle(self, connection: Connection, action: Action, object_: str, status: str | None, at: datetime) -> None:
+    def _settle(
+        self, connection: Connection, action: Action, object_: str, at: datetime, *, status: str | None = None,
+        refund: str | None = None,
+    ) -> None:  # fmt: skip
         approval, now = approvals.read(connection, action.approval_id), self._desk.now()
         if approval is None:
             return
         approvals.change_action(connection, action.id, now, was=OPEN, sent_at=action.sent_at or at)
-        refund = object_ if action.kind == "refund_charge" else None
         receipt = Receipt(step_id=action.step_id, outcome="done", object=object_, status=status, at=at, refund=refund)
         settle(self._desk, connection, approval, action, receipt)
         body = {"action": action.id, "approval": approval.id, "step": action.kind, "receipt": object_}
@@ -163,7 +167,7 @@ class Restoring:
                 continue  # a ticket that is gone: applying will say so
             if found is not None:
                 with self._desk.engine.begin() as connection:
-                    self._settle(connection, action, str(found.object), None, self._desk.now())
+                    self._settle(connection, action, str(found.object), self._desk.now())
 
 
 def _step(effect: Effect) -> dict[str, object]:

@@ -7,7 +7,9 @@ starts a new one, which first looks where the object stands.
 
 from __future__ import annotations
 
+import logging
 import secrets
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +20,7 @@ from billing.steps import decode
 from integrations.errors import OutsideError
 from integrations.jobs import Job
 from integrations.store import approvals, audit
-from integrations.store.approvals import ASK_A_PERSON, OPEN, Action, Approval
+from integrations.store.approvals import ASK_A_PERSON, KEY_REUSED, OPEN, Action, Approval
 from integrations.stripe_executor import StripeExecutor
 from integrations.stripe_restoring import Before
 from zendesk.agents import Agent
@@ -26,6 +28,7 @@ from zendesk.applying import REPLAYABLE
 from zendesk.desk import Desk
 from zendesk.refusals import Refusal
 
+log = logging.getLogger(__name__)
 AFTER = 40.0  # seconds: longer than the call itself may take
 WHY = {
     "changed_since": "Somebody changed it since. It stays as it is now; look in Stripe.",
@@ -33,6 +36,9 @@ WHY = {
     "already_canceled": "The subscription has ended already, so that it cannot be put back.",
     "invoice_not_open": "The invoice is not open any more, so that it cannot be put back.",
     "schedule_managed": "A schedule manages this subscription by now.",
+    "unauthorized": "Stripe refused our key, so nothing was put back. Try again once the key is mended.",
+    "not_permitted": "Our Stripe key may not do this, so nothing was put back. Try again once the key is mended.",
+    KEY_REUSED: "Stripe knows this undo with other figures, so it is not repeated. Look in Stripe.",
 }
 
 
@@ -92,10 +98,14 @@ def _intent(desk: Desk, connection: sa.Connection, approval: Approval, action: A
 def _put_back(
     executor: StripeExecutor, approval: Approval, action: Action, before: Before, intent: Action, now: datetime
 ) -> Receipt:
-    return executor.put_back(
+    receipt = executor.put_back(
         decode(action.step), before, step_id=intent.step_id, action=intent.id, ticket=approval.ticket_id,
         key=intent.key, now=now,
     )  # fmt: skip
+    if receipt.reason != KEY_REUSED:
+        return receipt
+    log.error("idempotency_key_reused", extra={"ticket_id": approval.ticket_id, "action_id": intent.id})
+    return replace(receipt, outcome="refused")  # never tried again; another click looks where the object stands
 
 
 def _conclude(desk: Desk, approval: Approval, action: Action, intent: Action, receipt: Receipt) -> None:

@@ -36,7 +36,7 @@ def operator() -> str:
     return "operator:" + re.sub(r"[^a-z0-9_-]", "", name.lower())[:24]
 
 
-@click.group(invoke_without_command=True, help="List and end steps whose outcome a person has to learn.")
+@click.group(invoke_without_command=True, help="List and end steps that wait for a person.")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @click.pass_context
 def parked(context: click.Context, as_json: bool) -> None:
@@ -68,7 +68,7 @@ def _show(one: parking.Parked) -> None:
     amount = f", {Money(action.amount, action.currency).plain()}" if action.amount and action.currency else ""
     click.echo(f"{action.id}\n  ticket {one.approval.ticket_id}: {action.kind}{amount}"[:80])
     click.echo(f"  object {one.object or '-'}, sent {stamp(action.sent_at)}"[:80])
-    click.echo(click.wrap_text(f"look for {one.check}", 78, "  ", "  "))
+    click.echo(click.wrap_text(one.check, 78, "  ", "  "))
 
 
 @parked.command(name="resume", help="Look for the step's effect again; try again while that is safe.")

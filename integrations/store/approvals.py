@@ -21,7 +21,16 @@ ON_ITS_WAY = frozenset({"pending", "requires_action"})  # a refund's status whil
 # What these actions moved, or may have moved, counts against the limits: unknown is spent until it is known.
 SPENT = ("pending", "holding", "sending", "done", "unknown")
 ASK_A_PERSON = "ask_a_person"
-PARKED = sa.and_(action.c.state == "unknown", action.c.reason == ASK_A_PERSON)  # waits for a person to find out
+KEY_REUSED = "idempotency_error"  # Stripe knows the key with other parameters: what became of those is not known
+RATE_LIMITED = "rate_limited"
+RESUMED = "resumed"
+LEFT_TO_A_PERSON = (ASK_A_PERSON, KEY_REUSED)
+# Reasons of a refusal that is about our credentials and not about the customer: nothing was done, and once they are
+# mended the same step may go on.
+NOT_LET_IN = ("unauthorized", "not_permitted", "zendesk_401", "zendesk_403")
+_NEVER_HELD = (UNDO, "file_issue")  # whoever clicks again begins anew; GitHub has ways of its own
+_HELD = sa.and_(action.c.state == "refused", action.c.reason.in_(NOT_LET_IN), action.c.kind.not_in(_NEVER_HELD))
+PARKED = sa.or_(sa.and_(action.c.state == "unknown", action.c.reason.in_(LEFT_TO_A_PERSON)), _HELD)  # for a person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +81,11 @@ class Action:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def held(self) -> bool:
+        """Whether it was refused for our credentials only: it waits for those, and what follows it waits too."""
+        return self.state == "refused" and self.reason in NOT_LET_IN and self.kind not in _NEVER_HELD
+
 
 def pass_gate(connection: sa.Connection) -> None:
     """Queue up behind every other approval: the first write of a transaction that counts limits."""
@@ -105,8 +119,11 @@ def of_plan(connection: sa.Connection, ticket_id: int, digest: str) -> Approval 
 
 
 def under_way(connection: sa.Connection, ticket_id: int) -> Approval | None:
-    """The ticket's approval that has not ended, if there is one."""
-    found = sa.select(approval).where(approval.c.ticket_id == ticket_id, approval.c.state.not_in(ENDED))
+    """The ticket's approval that has not ended, or of which a step waits for a person, if there is one."""
+    waits = sa.exists().where(action.c.approval_id == approval.c.id, PARKED)
+    found = sa.select(approval).where(
+        approval.c.ticket_id == ticket_id, sa.or_(approval.c.state.not_in(ENDED), waits)
+    )  # fmt: skip
     row = connection.execute(found).first()
     return Approval(**row._mapping) if row else None
 
@@ -190,10 +207,11 @@ def left_out(connection: sa.Connection, approval_id: str) -> bool:
     return connection.execute(found).first() is not None
 
 
-def by_receipt(connection: sa.Connection, kind: str, identifier: str) -> Action | None:
-    """The step whose receipt is this object of Stripe's."""
-    named = action.c.receipt["object"].as_string() == identifier
-    row = connection.execute(sa.select(action).where(action.c.kind == kind, named)).first()
+def by_refund(connection: sa.Connection, refund: str) -> Action | None:
+    """The step that gave money back through this refund of Stripe's."""
+    own = sa.and_(action.c.kind == "refund_charge", action.c.receipt["object"].as_string() == refund)
+    named = sa.or_(own, action.c.receipt["refund"].as_string() == refund)
+    row = connection.execute(sa.select(action).where(named)).first()
     return Action(**row._mapping) if row else None
 
 
@@ -240,9 +258,9 @@ def spent(
     connection: sa.Connection, currency: str, since: datetime, *, agent_id: int | None = None,
     customer: str | None = None,
 ) -> int:  # fmt: skip
-    """Minor units of `currency` that money steps moved, may have moved or are about to move since `since`."""
+    """Minor units of `currency` that money steps moved, may have moved or may yet move since `since`."""
     statement = sa.select(sa.func.coalesce(sa.func.sum(action.c.amount), 0)).where(
-        action.c.currency == currency, action.c.created_at >= since, action.c.state.in_(SPENT)
+        action.c.currency == currency, action.c.created_at >= since, sa.or_(action.c.state.in_(SPENT), _HELD)
     )
     if agent_id is not None:
         statement = statement.where(action.c.agent_id == agent_id)

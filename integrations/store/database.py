@@ -13,7 +13,9 @@ from alembic.script import ScriptDirectory
 
 from integrations.store import tables
 
-BUSY_SECONDS = 30
+# SQLite's one writer is waited for so long. Whoever delivers a webhook gives up after ten seconds, so that a request
+# has to be answered with 503 before; a job is tried again, and the engine repeats its own writes for ever.
+BUSY_MILLISECONDS = 5000
 
 
 class SchemaMismatch(Exception):
@@ -75,5 +77,5 @@ def _config() -> Config:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     # IMMEDIATE: a transaction that starts by reading and then writes fails at once under load otherwise.
     connection.isolation_level = "IMMEDIATE"
-    for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={BUSY_MILLISECONDS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")

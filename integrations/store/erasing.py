@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from integrations.store.approvals import ENDED, OPEN
+from integrations.store.approvals import ENDED, OPEN, PARKED
 from integrations.store.tables import action, approval, card, card_object, correction, delivery, gap_news, gap_ticket
 
 _NO_REPLY = {"body": "", "planned": "", "facts": None}
@@ -159,8 +159,9 @@ def _goes_on(after: str) -> bool:
 def _open(ticket: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     runs = sa.exists().where(approval.c.ticket_id == ticket, approval.c.state.not_in(ENDED))
     waits = sa.exists().where(
-        approval.c.ticket_id == ticket, action.c.approval_id == approval.c.id, action.c.state.in_(OPEN)
-    )
+        approval.c.ticket_id == ticket, action.c.approval_id == approval.c.id,
+        sa.or_(action.c.state.in_(OPEN), PARKED),
+    )  # fmt: skip
     return sa.or_(runs, waits)
 
 

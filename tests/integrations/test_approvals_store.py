@@ -75,9 +75,9 @@ def test_only_the_first_state_before_is_kept(engine: sa.Engine) -> None:
 def test_a_refund_leads_to_its_step_and_a_key_to_our_write(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         approvals.change_action(connection, "ac_1", NOW, receipt={"object": "re_1"})
-        found = approvals.by_receipt(connection, "refund_charge", "re_1")
+        found = approvals.by_refund(connection, "re_1")
         assert found == replace(read(connection))
-        assert approvals.by_receipt(connection, "refund_charge", "re_2") is None
+        assert approvals.by_refund(connection, "re_2") is None
         assert approvals.sent_with(connection, "k:1")
         assert not approvals.sent_with(connection, "k:2")
 

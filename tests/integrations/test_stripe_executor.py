@@ -316,9 +316,35 @@ def test_a_refund_on_its_way_says_so(twin: StripeTwin) -> None:
 
 
 @pytest.mark.parametrize(
+    ("becomes", "outcome", "status"),
+    [("succeeded", "done", "succeeded"), ("pending", "done", "pending"), ("failed", "refused", "failed")],
+)
+def test_a_credit_note_that_refunds_names_the_refund_and_ends_as_it_does(
+    twin: StripeTwin, becomes: str, outcome: str, status: str
+) -> None:
+    for one in twin.store.of_kind("charge"):
+        twin.store.directives[one["id"]] = {"next_refunds": [{"status": becomes}]}
+    step = steps.CreateCreditNote(invoice="in_paid", amount=usd(400), settle="refund")
+    for receipt in (perform(twin, step), look(twin, step), perform(twin, step)):
+        assert receipt is not None
+        assert (receipt.outcome, receipt.status, receipt.refund) == (outcome, status, twin.refunds()[0]["id"])
+        assert (receipt.object or "").startswith("cn_")
+    assert len(twin.refunds()) == 1
+
+
+def test_a_credit_note_stands_although_its_refund_cannot_be_read_and_is_followed(twin: StripeTwin) -> None:
+    step = steps.CreateCreditNote(invoice="in_paid", amount=usd(400), settle="refund")
+    body = {"error": {"message": "The key may not", "type": "invalid_request_error"}}
+    twin.faults.add("status", method="GET", path="/v1/refunds/.*", status=403, body=body)
+    receipt = perform(twin, step)
+    assert (receipt.outcome, receipt.status, receipt.refund) == ("done", "pending", twin.refunds()[0]["id"])
+
+
+@pytest.mark.parametrize(
     ("status", "error", "outcome", "reason"),
     [
-        (401, {}, "refused", "unauthorized"), (403, {}, "refused", "not_permitted"), (404, {}, "refused", "not_found"),
+        (401, {"code": "api_key_expired"}, "refused", "unauthorized"),
+        (403, {}, "refused", "not_permitted"), (404, {}, "refused", "not_found"),
         (402, {"code": "card_declined"}, "refused", "card_declined"), (400, {}, "refused", "stripe_400"),
         (400, {"type": "idempotency_error"}, "unknown", "idempotency_error"),
         (409, {"code": "idempotency_key_in_use"}, "unknown", "idempotency_key_in_use"),

@@ -28,6 +28,7 @@ from integrations.store.tables import action as actions
 from integrations.store.tables import approval as approvals_table
 from integrations.stripe_executor import StripeExecutor
 from testkit.stage import Kept, Stage, staged
+from zendesk import parked
 from zendesk.applying import Applying
 
 GAMES = int(os.environ.get("BILLING_DESK_STORM", "0"))
@@ -170,6 +171,24 @@ class Game(RuleBasedStateMachine):
     def break_a_note(self, kind: str) -> None:
         self.stage.desk.zendesk.faults.add(kind, method="PUT", path="/api/v2/tickets/")
 
+    @rule(which=which, status=st.sampled_from([401, 403]), path=st.sampled_from(["/v1/refunds", "/v1/", "/api/v2/"]))
+    def work_with_refused_credentials(self, which: int, status: int, path: str) -> None:
+        zendesk = path.startswith("/api")
+        twin = self.stage.desk.zendesk if zendesk else self.stage.desk.stripe
+        twin.faults.add("status", method="PUT" if zendesk else "POST", path=path, times=2, status=status)
+        self.work(which, 6)
+
+    @rule(which=which)
+    def resume(self, which: int) -> None:
+        """An operator has a step that waits for a person go on, whether or not the trouble is over."""
+        with self.stage.desk.product.engine.connect() as connection:
+            found = parked.waiting(connection)
+        if found:
+            one = found[which % len(found)]
+            parked.resume(self.stage.desk.product.desk, one.action.id, "operator:ben")
+            self.opening.seen[f"resumed {one.action.reason}"] += 1
+            self.stage.run(one.approval.id, most=6)
+
     @rule(after_effect=st.booleans())
     def fail_for_good_under_the_key(self, after_effect: bool) -> None:
         self.stage.desk.stripe.break_next("/v1/refunds", after_effect=after_effect)
@@ -240,6 +259,7 @@ class Game(RuleBasedStateMachine):
                 self.stage.run(one, most=200)
                 state = self.stage.approval(one).state
                 assert state in {*approvals.ENDED, "waiting_second"}, state
+        self._resume_what_was_held()
         self.no_action_took_effect_twice()
         self.our_books_agree_with_stripe()
         rows = self._actions().values()
@@ -251,6 +271,20 @@ class Game(RuleBasedStateMachine):
             assert audit.first_broken(connection) is None
 
     # --- how to look ------------------------------------------------------------------------------------------------
+
+    def _resume_what_was_held(self) -> None:
+        """Once nothing refuses our credentials any more, what waits for them goes on to its end."""
+        desk = self.stage.desk.product.desk
+        for _ in range(8):
+            with desk.engine.connect() as connection:
+                held = [one for one in parked.waiting(connection) if one.action.held]
+            for one in held:
+                self.opening.seen[f"resumed at the end {one.action.reason}"] += 1
+                parked.resume(desk, one.action.id, "operator:ben")
+                self.stage.run(one.approval.id, most=200)
+            if not held:
+                return
+        raise AssertionError("what was held never goes on")
 
     def _token(self, agent: int) -> str:
         return self.stage.desk.page_token(self.opening.agents[agent])

@@ -18,7 +18,8 @@ from integrations.store.approvals import Action
 from testkit.indoors import Indoors, indoors
 from testkit.worlds import duplicate
 from zendesk import claims
-from zendesk.applying import Applying, settle
+from zendesk.applying import Applying
+from zendesk.settling import settle
 
 QUICK = "[refunds]\nhold_seconds = 0\n"
 

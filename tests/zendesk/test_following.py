@@ -10,16 +10,20 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from billing.money import Money
+from billing.steps import CreateCreditNote, encode
 from github_issues.ledger import ledger
 from integrations.store import approvals, audit
 from integrations.store.approvals import Action
+from integrations.store.tables import action as action_table
 from integrations.store.tables import approval, gap_ticket
 from testkit.indoors import Indoors, indoors
 from testkit.worlds import Duplicate, duplicate
 from zendesk import gap_week
-from zendesk.applying import Applying, money_moved
+from zendesk.applying import Applying
 from zendesk.following import Following
 from zendesk.gaps import GapFiling
+from zendesk.settling import money_moved
 
 QUICK = "[refunds]\nhold_seconds = 0\n"
 
@@ -206,6 +210,54 @@ def test_a_note_whose_answer_is_lost_stands_once(desk: Indoors) -> None:
     desk.zendesk.faults.add("reset_after", method="PUT", path="/api/v2/tickets/", times=2)
     follow(desk, approval_id)
     assert len(notes(desk, seeded.ticket)) == 1
+
+
+# --- a credit note that refunds ---------------------------------------------------------------------------------------
+
+
+def credited(desk: Indoors, **refund: Any) -> str:
+    """An approval, run to its end, whose refund is made by a credit note on the charge's invoice."""
+    seeded = seed(desk, **refund)
+    card = desk.card(seeded.ticket)
+    body = {
+        "plan_digest": card["plan"]["digest"], "steps": [step["id"] for step in card["plan"]["steps"]],
+        "follow_up": {"body": card["follow_up"]["body"], "deliver": "draft"}, "file_issue": False,
+    }  # fmt: skip
+    approval_id = str(desk.post(f"/api/tickets/{seeded.ticket}/approvals", body).get_json()["approval_id"])
+    invoice = next(
+        one["id"] for one in desk.stripe.state()["invoices"]
+        if one["parent"]["subscription_details"]["subscription"] == seeded.extra
+    )  # fmt: skip
+    note = CreateCreditNote(invoice=invoice, amount=Money(2900, "usd"))
+    with desk.product.engine.begin() as connection:
+        mine = action_table.c.id == refund_of(desk, approval_id).id
+        connection.execute(sa.update(action_table).where(mine).values(kind=note.kind, step=encode(note)))
+    applying = Applying(desk.product.desk)
+    while (again := applying.turn(approval_id)) is not None:
+        desk.clock.advance(timedelta(seconds=again))
+    return approval_id
+
+
+@pytest.mark.parametrize(("becomes", "moved"), [("succeeded", {"usd": 2900}), ("failed", {})])
+def test_the_refund_of_a_credit_note_is_followed_to_its_end(desk: Indoors, becomes: str, moved: Any) -> None:
+    approval_id = credited(desk, status="pending", ends={"status": becomes, "after": 3600})
+    shown = document(desk, approval_id)
+    assert (shown["money_moved"], shown["money_pending"]) == ({}, {"usd": 2900})
+    step = next(one for one in shown["steps"] if one["kind"] == "create_credit_note")
+    assert (step["receipt"]["object"][:3], step["receipt"]["status"]) == ("cn_", "pending")
+    assert step["receipt"]["refund"] == desk.stripe.refunds()[0]["id"]
+    with desk.product.engine.connect() as connection:
+        found = approvals.by_refund(connection, step["receipt"]["refund"])
+    assert found is not None
+    assert f"follow:{found.id}" in desk.jobs()
+    desk.clock.advance(timedelta(hours=2))
+    following = Following(desk.product.desk)
+    while following.turn(found.id) is not None:
+        pass
+    ended = document(desk, approval_id)
+    assert (ended["money_moved"], ended["money_pending"]) == (moved, {})
+    assert ended["state"] == ("done" if moved else "needs_person")
+    assert bool(notes(desk, shown["ticket_id"])) is not bool(moved)
 
 
 # --- sums -------------------------------------------------------------------------------------------------------------

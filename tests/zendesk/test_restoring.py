@@ -12,6 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 import app as product_app
+from billing.money import Money
+from billing.steps import CreateCreditNote, encode
 from integrations.settings import Settings
 from integrations.store import approvals, audit, marks
 from integrations.store.tables import action as action_table
@@ -19,7 +21,9 @@ from testkit.indoors import Indoors, indoors
 from testkit.time_travel import backup, restore
 from testkit.worlds import Duplicate, duplicate
 from zendesk.applying import Applying
+from zendesk.following import Following
 from zendesk.restoring import ALIVE, FOUND, WAIT_SECONDS, Restoring
+from zendesk.settling import money_moved
 
 QUICK = "[refunds]\nhold_seconds = 0\n"
 LATER = timedelta(hours=25)  # Stripe has forgotten the keys by then
@@ -97,6 +101,35 @@ def test_what_an_old_copy_believes_to_be_unsent_is_not_sent_again(desk: Indoors,
     assert found is not None
     assert found.state == "done", states
     assert {one["step"] for one in events(desk, FOUND)} >= {"refund_charge", "write_internal_note", "public_reply"}
+
+
+def test_a_credit_note_of_the_lost_time_is_found_with_its_refund_which_is_then_followed(
+    desk: Indoors, seeded: Duplicate
+) -> None:
+    approval_id = approve(desk, seeded)
+    invoice = next(
+        one["id"] for one in desk.stripe.state()["invoices"]
+        if one["parent"]["subscription_details"]["subscription"] == seeded.extra
+    )  # fmt: skip
+    note = CreateCreditNote(invoice=invoice, amount=Money(2900, "usd"))
+    with desk.product.engine.begin() as connection:
+        (mine,) = [one.id for one in approvals.actions(connection, approval_id) if one.kind == "refund_charge"]
+        values = {"kind": note.kind, "step": encode(note)}
+        connection.execute(sa.update(action_table).where(action_table.c.id == mine).values(values))
+    kept = backup(desk.product.engine)
+    run(desk, Applying(desk.product.desk).turn, approval_id)
+    desk.clock.advance(LATER)
+    restore(desk.product.engine, kept)
+    run(desk, worker(desk).turn, approval_id)
+
+    with desk.product.engine.connect() as connection:
+        found = approvals.by_refund(connection, desk.stripe.refunds()[0]["id"])
+    assert found is not None
+    assert (found.id, found.state, (found.receipt or {})["status"]) == (mine, "done", "pending")
+    Following(desk.product.desk).turn(mine)
+    with desk.product.engine.connect() as connection:
+        assert money_moved(approvals.actions(connection, approval_id)) == {"usd": 2900}
+    assert len(desk.stripe.refunds()) == 1
 
 
 def test_without_looking_first_the_copy_would_not_know_that_the_money_went(desk: Indoors, seeded: Duplicate) -> None:

@@ -21,6 +21,7 @@ from testkit.indoors import Indoors, indoors
 from testkit.worlds import Duplicate, duplicate
 from zendesk.applying import Applying
 from zendesk.following import Following
+from zendesk.parked import waiting
 from zendesk.plans import freeze
 
 QUICK = "[refunds]\nhold_seconds = 0\n"
@@ -182,6 +183,29 @@ def test_an_undo_without_an_answer_goes_on_by_itself_with_its_own_key(
     assert [one.state for one in undos(desk, approval_id)] == ["done"]
     assert len({entry.idempotency_key for entry in desk.stripe.writes()}) == 2
     assert undo(desk, approval_id).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "told"),
+    [(401, "invalid_request_error", "key is mended"), (400, "idempotency_error", "not repeated")],
+)
+def test_an_undo_that_our_key_or_its_key_keeps_back_says_so_and_the_next_click_begins_anew(
+    desk: Indoors, seeded: Duplicate, status: int, kind: str, told: str
+) -> None:
+    before = standing(desk, seeded.extra)
+    approval_id = ran(desk, seeded, steps.ScheduleCancellation(subscription=seeded.extra))
+    body = {"error": {"type": kind, "message": "No"}}
+    desk.stripe.faults.add("status", method="POST", path="/v1/subscriptions/.*", status=status, body=body)
+    refused = undo(desk, approval_id)
+    assert code(refused) == (409, "not_reversible")
+    assert told in refused.get_json()["error"]["message"]
+    (intent,) = undos(desk, approval_id)
+    assert Following(desk.product.desk).turn(intent.id) is None
+    assert undo(desk, approval_id).status_code == 200
+    assert [one.state for one in undos(desk, approval_id)] == ["refused", "done"]
+    assert standing(desk, seeded.extra) == before
+    with desk.product.engine.connect() as connection:
+        assert waiting(connection) == ()  # an undo is never parked: whoever clicks again begins anew
 
 
 def test_a_second_click_takes_an_open_undo_up_again_with_the_same_key(desk: Indoors, seeded: Duplicate) -> None:

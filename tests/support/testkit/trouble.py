@@ -23,6 +23,9 @@ class End(StrEnum):
     LATER = "later"  # not done at first: the same write goes through later; where nothing ever does, unknown is shown
     LOST = "lost"  # done, but the answer was lost: it is found again, and never done twice
     REFUSED = "refused"  # a definite no: nothing was done, and it is not tried again
+    BUSY = "busy"  # not done at first, and known to be not done: where it stays so, refused after a day
+    PARKED = "parked"  # nothing was done, for a reason of ours: it waits for a person, and goes on when resumed
+    REUSED = "reused"  # never tried again: unknown is shown at once, for a person
     RENEWED = "renewed"  # once: done after new credentials; always: refused
 
 
@@ -55,7 +58,9 @@ class Trouble:
         ends = self.ends(column)
         if once:
             return column in self.at and ends is not End.LOST
-        return column in self.at and ends is not End.REFUSED and (ends is not End.LATER or self.name in _GIVES_UP)
+        if ends in {End.LATER, End.BUSY}:
+            return column in self.at and self.name in _GIVES_UP
+        return column in self.at and ends not in {End.REFUSED, End.REUSED}
 
     def arm(self, twin: Twin, method: str, path: str, times: int | None) -> Fault:
         return twin.faults.add(self.kind, method=method, path=path, times=times, **self.args)
@@ -81,8 +86,8 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble("time-out after the effect", End.LOST, "hang_after", _STALLS, hangs=True),
     Trouble("slow drip of the body", End.LOST, "drip", {"seconds": 0.05}, hangs=True),
     Trouble("slow drip of the headers", End.LOST, "drip_header", {"seconds": 0.05}, hangs=True),
-    Trouble("429 with Retry-After", End.LATER, "rate_limited", {"retry_after": 2}),
-    Trouble("429 without Retry-After", End.LATER, "rate_limited"),
+    Trouble("429 with Retry-After", End.BUSY, "rate_limited", {"retry_after": 2}, but={GITHUB: End.LATER}),
+    Trouble("429 without Retry-After", End.BUSY, "rate_limited", but={GITHUB: End.LATER}),
     Trouble("500", End.LATER, "status", _status(500)),
     Trouble("500 after the effect", End.LOST, "status", _status(500, effect=True)),
     Trouble("502 in HTML", End.LATER, "html_502"),
@@ -102,15 +107,15 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble("larger than the cap", End.LOST, "huge", {"megabytes": 12}),
     Trouble("a bomb of gzip", End.LOST, "gzip_bomb", {"megabytes": 64}),
     Trouble("redirected elsewhere", End.LATER, "redirect", {"status": 307}),
-    Trouble("401", End.REFUSED, "status", _status(401), but={ZENDESK: End.RENEWED}),
-    Trouble("403", End.REFUSED, "status", _status(403)),
+    Trouble("401", End.PARKED, "status", _status(401), but={ZENDESK: End.RENEWED, GITHUB: End.REFUSED}),
+    Trouble("403", End.PARKED, "status", _status(403), but={GITHUB: End.REFUSED}),
     Trouble("404", End.REFUSED, "status", _status(404, "resource_missing")),
     Trouble("400", End.REFUSED, "status", _status(400, "parameter_invalid")),
     Trouble("409 key in use", End.LATER, "status", _status(409, "idempotency_key_in_use"),
             at=_ONLY_STRIPE, reads=False),
     Trouble("409 of somebody else's change", End.RENEWED, "status", _status(409, "RecordConflict"), at=_ONLY_ZENDESK),
-    Trouble("400 of a reused key", End.LATER, "status",
+    Trouble("400 of a reused key", End.REUSED, "status",
             {"status": 400, "body": {"error": {"type": "idempotency_error", "message": CANARY}}},
             at=_ONLY_STRIPE, reads=False),
-    Trouble("429 of a lock", End.LATER, "status", _status(429, "lock_timeout"), at=_ONLY_STRIPE),
+    Trouble("429 of a lock", End.BUSY, "status", _status(429, "lock_timeout"), at=_ONLY_STRIPE),
 )  # fmt: skip
