@@ -215,9 +215,10 @@ def _interactions(
     if scene.speaks("TXT_PAID", "TXT_NO_ACCESS") and lines and lines[0].bucket is Bucket.FAILED_PAYMENT:
         says = "The ticket says it was paid; Stripe shows a payment that did not complete."
         yield Bucket.PRODUCT_FAILURE, _row("claims_paid_found_failed", says, -1.5)
-    if scene.speaks("TXT_DECLINED", "TXT_PAST_DUE") and scene.live and Bucket.FAILED_PAYMENT not in buckets:
+    unpaid = scene.speaks("TXT_DECLINED", "TXT_PAST_DUE", "TXT_PENDING")
+    if unpaid and scene.live and Bucket.FAILED_PAYMENT not in buckets:
         says = "Everything is paid in Stripe; no payment is open or failed."
-        yield Bucket.FAILED_PAYMENT, _row("claims_failed_found_paid", says, -0.8)
+        yield Bucket.FAILED_PAYMENT, _row("claims_failed_found_paid", says, -1.5)
 
 
 def _row(code: str, says: str, weight: float) -> Signal:

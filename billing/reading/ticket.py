@@ -35,7 +35,8 @@ _NOT_OURS = frozenset(
 _EMPTY_WORDS = frozenset(
     "hi hello hey dear team support sir madam there thanks thank you please help re fw fwd aw wg tr rv test hola "
     "gracias bonjour merci "
-    "salut hallo danke bitte ola oi obrigado obrigada urgent no subject none n a".split()
+    "salut hallo danke bitte ola oi obrigado obrigada urgent no subject none n a "
+    "any update updates question questions reply answer response bump um ruckruf".split()
 )
 _EMPTY_CHARACTERS = frozenset(
     "你好您谢谢请问客服在吗こんにちはおせわになっておりますありがとう안녕하세요감사합니다문의드립니다"
@@ -75,6 +76,7 @@ def read_ticket(text: TicketText, requester: Requester, ticket_id: int | None) -
         machine_mail=machine,
         instructions_to_machine=instructed,
         has_text=bool(asked) or _says_something(words),
+        asked_at=text.written_at,
     )
 
 
@@ -121,7 +123,8 @@ def _add_gate_codes(
         - {TextCode.TXT_BILLING_WORD, TextCode.TXT_INSTRUCTIONS, TextCode.TXT_QUALITY, TextCode.TXT_NO_ACCESS}
     ):
         said.setdefault(TextCode.TXT_BILLING_WORD, "")
-    if certain and TextCode.TXT_BILLING_WORD not in said and words.units:
+    nothing_else = instructed and not words.units  # a mail of words for a machine only is not about billing
+    if nothing_else or (certain and TextCode.TXT_BILLING_WORD not in said and words.units):
         said[TextCode.TXT_NO_BILLING_WORD] = ""
 
 

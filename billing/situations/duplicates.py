@@ -232,7 +232,7 @@ def _hold(scene: Scene) -> Iterator[Situation]:
     if names:
         told = scene.speaks(*DUPLICATE_WORDS, "TXT_HOLD", "TXT_PENDING") or scene.wants_refund
         twice = scene.speaks(*DUPLICATE_WORDS)  # then to "cancel one" means one of the payments
-        seeming = (Bucket.DUPLICATE_SUBSCRIPTION,) + (Bucket.SELF_SERVE_GAP,) * twice
+        seeming = (Bucket.DUPLICATE_SUBSCRIPTION, *((Bucket.SELF_SERVE_GAP, Bucket.TEAM_SEATS) if twice else ()))
         yield Situation(
             name="hold_on_card",
             bucket=Bucket.FAILED_PAYMENT,

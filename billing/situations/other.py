@@ -15,6 +15,8 @@ _situation = situations_of(Bucket.OTHER_BILLING, 2.5)
 
 _REGRET = ("TXT_RENEWAL_SURPRISE", "TXT_FORGOT_CANCEL", "TXT_UNUSED", "TXT_MISTAKE", "TXT_UNKNOWN_CHARGE")
 
+_PLAN_CHANGES = ("proration_charge", "plan_changed")
+
 # explained from an invoice, nothing to change: anomaly, headline, what happened, words that ask about it, gap
 _EXPLAINED = (
     ("price_changed", 2.6, "Price rose at renewal", "The price of the plan changed between the last two invoices.",
@@ -152,7 +154,8 @@ def _recent_renewal(scene: Scene) -> Iterator[Situation]:
         return
     subscription = scene.live[0]
     charge = scene.newest_paid(subscription.id)
-    if charge is None or scene.speaks("TXT_CANNOT_CANCEL", "TXT_CLAIMS_CANCELLED", "TXT_QUALITY", "TXT_NO_ACCESS"):
+    another = ("TXT_CANNOT_CANCEL", "TXT_CLAIMS_CANCELLED", "TXT_QUALITY", "TXT_NO_ACCESS", "TXT_PLAN_CHANGED_BY_THEM")
+    if charge is None or scene.speaks(*another):
         return
     stop = (subscription.id,) if scene.wants_cancel and not subscription.ending else ()
     yield _situation(
@@ -179,8 +182,10 @@ def _explained(scene: Scene) -> Iterator[Situation]:
         name = next((n for n in names if n in scene.invoices), names[0])
         told = scene.speaks(*(word for word in words if word != "TXT_EXPLAIN"))
         affinity = 2.0 if told else 1.0 if asked or scene.speaks("TXT_EXPLAIN") else 0.5 if scene.silent else -0.5
-        if code in {"proration_charge", "plan_changed"} and scene.speaks(*TEAM_WORDS):
+        if code in _PLAN_CHANGES and scene.speaks(*TEAM_WORDS):
             affinity -= 2.0  # it is the seats that are asked about
+        if code in _PLAN_CHANGES and scene.speaks("TXT_PLAN_CHANGED_BY_THEM"):
+            affinity = -1.5  # that it changed is what the words say; Stripe's records do not say by whom
         subscription = scene.subscription_behind(name)
         yield _situation(
             code,

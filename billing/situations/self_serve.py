@@ -97,12 +97,16 @@ def _ending(scene: Scene) -> Iterator[Situation]:
         "TXT_CANCEL_CONFIRM_QUESTION", "TXT_CLAIMS_CANCELLED", "TXT_CANNOT_CANCEL"
     )
     others = [s for s in scene.live if not s.ending]
+    # money that was taken is the point, that it ends is background
+    beside = scene.speaks(*_SURPRISE, *DUPLICATE_WORDS) or (
+        scene.wants_refund and not scene.speaks("TXT_CHARGED_AFTER_CANCEL", "TXT_CANNOT_CANCEL")
+    )
     yield _situation(
         "cancellation_scheduled",
         "Cancelled, runs out by itself",
         f"The subscription is cancelled and ends on {end}; nothing is charged after that.",
         strength=2.5 if not others else 1.5,
-        affinity=2.5 if told else (1.0 if scene.silent else 0.0),
+        affinity=-1.0 if beside else 2.5 if told else (1.0 if scene.silent else 0.0),
         objects=(subscription.id,),
         subscription=subscription.id,
         customer=subscription.customer,
@@ -147,6 +151,7 @@ def _cancel(scene: Scene) -> Iterator[Situation]:
     """A cancellation is asked for, or claimed while the subscription renews."""
     renewing = _renewing(scene)
     claimed = scene.speaks("TXT_CLAIMS_CANCELLED", "TXT_CHARGED_AFTER_CANCEL", "TXT_CANCEL_CONFIRM_QUESTION")
+    claimed = claimed and not scene.speaks("TXT_WRONG_REMEDY")  # what support cancelled is another story
     if not renewing or not (scene.wants_cancel or claimed) or scene.doubled(*renewing):
         return
     ending = any(s.ending for s in scene.live)

@@ -160,6 +160,8 @@ def _no_access(scene: Scene) -> Iterator[Situation]:
         return  # it is there and disappoints: no access question
     if scene.speaks("TXT_LOGIN") and not scene.speaks("TXT_PAID", "TXT_CHARGED"):
         return  # a lost password is no missing plan
+    if scene.speaks("TXT_GAME_MONEY"):
+        return  # what is missing is a coin in a game
     for subscription in found[:1]:
         yield _situation(
             "paid_no_access",
@@ -182,7 +184,9 @@ def _missing(scene: Scene) -> float:
     beside = scene.speaks("TXT_USAGE", "TXT_PRICE_ROSE", "TXT_RENEWAL_SURPRISE", "TXT_UNUSED", "TXT_FORGOT_CANCEL")
     if beside or scene.doubled(*scene.live):
         return -1.5
-    return 0.0 if scene.wants_refund and not scene.wants(Wish.RESTORE_ACCESS) else 1.5
+    if scene.wants_refund and not scene.wants(Wish.RESTORE_ACCESS):
+        return 0.0
+    return 1.5 if scene.speaks("TXT_PAID", "TXT_CHARGED") else 0.5
 
 
 def _nothing_behind(scene: Scene) -> Iterator[Situation]:

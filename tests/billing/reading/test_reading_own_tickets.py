@@ -30,12 +30,15 @@ def test_words_alone_tell_the_bucket_of_most_tickets(read: list[Row]) -> None:
     assert macro(read, BUCKETS) >= 0.80
 
 
-def test_state_makes_it_clearer(read: list[Row], decided: list[Judged]) -> None:
-    assert accuracy([entry.row for entry in decided]) >= accuracy(read)
+def test_state_tells_more_than_the_words_where_it_proves_another_bucket(read: list[Row], decided: list[Judged]) -> None:
+    words = {row.ticket: row.guess for row in read}
+    by_words = sum(words[entry.row.ticket] == entry.row.gold for entry in decided)
+    by_both = sum(entry.row.guess == entry.row.gold for entry in decided)
+    assert by_both > by_words
 
 
 def test_a_suggestion_is_nearly_always_right(decided: list[Judged]) -> None:
-    assert accuracy([entry.row for entry in decided if entry.suggested]) >= 0.90
+    assert accuracy([entry.row for entry in decided if entry.suggested]) >= 0.95
 
 
 def test_no_billing_ticket_but_one_is_taken_for_something_else(read: list[Row]) -> None:
