@@ -60,6 +60,23 @@ class Request:
 def approve(desk: Desk, ticket_id: int, agent: Agent, request: Request) -> str:
     """The id of the approval. Raises Refusal with a code of the contract; then nothing was reserved or sent."""
     desk.agents.check_may_approve(agent)
+    try:
+        return _approve(desk, ticket_id, agent, request)
+    except Refusal as refusal:
+        if refusal.code == "plan_changed":
+            refusal.extra |= _as_it_is(desk, ticket_id)
+        raise
+
+
+def _as_it_is(desk: Desk, ticket_id: int) -> dict[str, Any]:
+    """The card and its new plan, beside the words that the plan is another one."""
+    with desk.engine.connect() as connection:
+        stored = cards.read(connection, ticket_id)
+    document = card_document(desk, stored) if stored else {}
+    return {"card": document or None, "plan": document.get("plan")}
+
+
+def _approve(desk: Desk, ticket_id: int, agent: Agent, request: Request) -> str:
     with desk.engine.connect() as connection:
         stored = cards.read(connection, ticket_id)
         known = approvals.of_plan(connection, ticket_id, request.plan_digest)
@@ -69,8 +86,7 @@ def approve(desk: Desk, ticket_id: int, agent: Agent, request: Request) -> str:
         raise Refusal("not_found", "There is no plan for this ticket yet. Refresh the card.")
     plan = thaw(stored.plan)
     if digest_of(stored) != request.plan_digest:
-        card = card_document(desk, stored)
-        raise Refusal("plan_changed", "The plan is another one by now. Nothing was done.", card=card)
+        raise Refusal("plan_changed", "The plan is another one by now. Nothing was done.")
     chosen = _chosen_steps(plan, request)
     _check_requirements(chosen)
     refunds = _refunds(chosen)
@@ -220,13 +236,7 @@ def _read_again(desk: Desk, ticket_id: int, plan: Plan, steps: list[str]) -> dat
     if isinstance(verdict, Refused):
         raise Refusal("invalid", NOT_ALONE.get(verdict.reason, "These steps cannot run for this requester."))
     if not isinstance(verdict, Cleared):
-        with desk.engine.connect() as connection:
-            fresh = cards.read(connection, ticket_id)
-        raise Refusal(
-            "plan_changed",
-            "The billing state changed since this plan was made. Nothing was done.",
-            card=card_document(desk, fresh) if fresh else None,
-        )
+        raise Refusal("plan_changed", "The billing state changed since this plan was made. Nothing was done.")
     return desk.now()
 
 

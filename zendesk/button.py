@@ -6,21 +6,36 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from markupsafe import Markup
 
 from billing.money import Money
 from billing.steps import KINDS
-from zendesk.sections import CHARGES, GIVES_BACK, Card, PlanStep, Row, currency_of, moved_by, part, plan_steps, rows
+from zendesk.sections import (
+    CHARGES,
+    GIVES_BACK,
+    Card,
+    PlanStep,
+    Row,
+    currency_of,
+    moved_by,
+    part,
+    plan_steps,
+    plan_total,
+    rows,
+)
 from zendesk.wording import Wording
+
+_MOST_CHOICES = 5  # steps that can be left out one by one; the button has a text for each choice among them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """The main button. `labels` is JSON for the page: what it says when steps are skipped, by chosen money steps."""
+    """The main button. `texts` is JSON for the page: what is said when steps are skipped, by the weighty steps kept."""
 
     label: Markup
-    labels: str
+    texts: str
     note: Markup
     confirm: str
     symbol: str
@@ -29,32 +44,39 @@ class Approval:
 
 def approval_button(card: Card, say: Wording, ready: bool) -> Approval:
     """The button that names the money, and the line under it."""
-    plan = part(card, "plan")
     steps = plan_steps(card, say)
-    source = {str(row.get("id")): row for row in rows(plan, "steps")}
-    money = [step.id for step in steps if step.amount]
-    dry = dry_run(card)
-    second = bool(plan.get("second_approval")) and not dry
-    optional = [step.id for step in steps if step.amount and step.optional]
-    variants = {}
-    for size in range(len(optional) + 1 if len(optional) <= 4 else 1):
-        for gone in combinations(optional, size):
-            kept = [step_id for step_id in money if step_id not in gone]
-            chosen = [source[step_id] for step_id in kept]
-            if kept:
-                refund = moved_by(chosen, GIVES_BACK)
-                variants[",".join(kept)] = [_money_label(chosen, say, second, dry), _plain_total(refund)]
-    counts = [_steps_label(card, n, say) for n in range(len(steps) + 1)]
-    label = Markup("{}").format(variants[",".join(money)][0]) if money else counts[-1]
-    confirm = str(plan.get("confirm") or "")
+    weighty = [step for step in steps if step.weighty]
+    free = [step for step in weighty if step.optional]
+    chosen = {}
+    for size in range(len(free) + 1 if len(free) <= _MOST_CHOICES else 1):
+        for gone in combinations(free, size):
+            kept = [step for step in steps if step not in gone]
+            chosen[",".join(step.id for step in weighty if step in kept)] = _texts(card, kept, say)
+    counts = [str(_steps_label(card, n, say).unescape()) for n in range(len(steps) + 1)]
+    whole = _texts(card, steps, say)
     return Approval(
-        label=label,
-        labels=json.dumps({"money": variants, "count": [str(text) for text in counts]}, ensure_ascii=False),
+        label=Markup("{}").format(whole["go"] or counts[-1]),
+        texts=json.dumps({"chosen": chosen, "count": counts}, ensure_ascii=False),
         note=_bar_note(card, steps, say),
-        confirm=confirm,
+        confirm=str(part(card, "plan").get("confirm") or ""),
         symbol=currency_of(card).upper(),
         ready=ready and bool(steps),
     )
+
+
+def _texts(card: Card, kept: Sequence[PlanStep], say: Wording) -> dict[str, Any]:
+    """What button, amount to type, note and total say when these steps are kept; `go` None: it counts the steps."""
+    plan, ids = part(card, "plan"), {step.id for step in kept}
+    source = [row for row in rows(plan, "steps") if row.get("id") in ids]
+    money = [row for row in source if isinstance(row.get("amount"), int)]
+    dry = dry_run(card)
+    total = plan_total(card, say, source)
+    return {
+        "go": _money_label(money, say, bool(plan.get("second_approval")) and not dry, dry) if money else None,
+        "type": _plain_total(moved_by(money, GIVES_BACK)),
+        "note": str(_bar_note(card, kept, say).unescape()),
+        "sum": [str(text) for text in total] if total else None,
+    }
 
 
 def dry_run(card: Card) -> bool:
@@ -99,7 +121,7 @@ def _bar_note(card: Card, steps: Sequence[PlanStep], say: Wording) -> Markup:
     if dry_run(card):
         return say("bar.dry_run")
     finals = [str(step.number) for step in steps if step.final]
-    if plan.get("second_approval"):
+    if plan.get("second_approval") and any(step.amount for step in steps):
         return say("bar.second")
     if finals:
         hold = plan.get("hold_seconds") or 0

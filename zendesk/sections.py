@@ -98,6 +98,11 @@ class PlanStep:
     optional: bool
     chips: tuple[Chip, ...]
 
+    @property
+    def weighty(self) -> bool:
+        """Whether what the button says depends on it."""
+        return bool(self.amount) or self.final
+
 
 def rows(parent: Mapping[str, Any] | None, key: str) -> Sequence[Row]:
     """The list under a key; empty when the key or its value is absent."""
@@ -363,9 +368,8 @@ def plan_meta(card: Card, say: Wording) -> Markup:
     return say("plan.safest") if moves else say("plan.no_money")
 
 
-def plan_total(card: Card, say: Wording) -> tuple[Markup, str] | None:
-    """The line under the steps; none when a person takes over."""
-    steps = rows(part(card, "plan"), "steps")
+def plan_total(card: Card, say: Wording, steps: Sequence[Row]) -> tuple[Markup, str] | None:
+    """The line under the steps that are kept; none when a person takes over."""
     if not steps or needs_person(card):
         return None
     refund, charged = moved_by(steps, GIVES_BACK), moved_by(steps, CHARGES)

@@ -79,7 +79,7 @@ def blueprint(desk: Desk) -> Blueprint:
         except Untrusted as reason:
             return distrusted(str(reason))
         try:
-            ticket_id, key = _read(body, lower.get("x-zendesk-webhook-invocation-id"))
+            ticket_id, key = _read(body, lower.get("x-zendesk-webhook-invocation-id"), lower[HEADERS[1]])
         except ValueError:
             return misshapen("The body is none of the two shapes that Zendesk sends.")
         return _accept(desk, ticket_id, key)
@@ -113,8 +113,11 @@ def ask(desk: Desk, connection: Any, ticket_id: int) -> None:
     )
 
 
-def _read(body: bytes, invocation: str | None) -> tuple[int, str]:
-    """Ticket, and the key that makes this delivery count once. ValueError for anything else."""
+def _read(body: bytes, invocation: str | None, sent: str) -> tuple[int, str]:
+    """Ticket, and the key that makes this delivery count once. ValueError for anything else.
+
+    A trigger says the same each time: without an invocation's id only the moment it was signed tells two runs apart.
+    """
     document = read_object(body)
     try:
         if "zendesk_event_version" in document:
@@ -123,5 +126,5 @@ def _read(body: bytes, invocation: str | None) -> tuple[int, str]:
         trigger = _TRIGGER.load(document)
     except ValidationError as error:
         raise ValueError("unknown shape") from error
-    named = invocation or hashlib.sha256(body).hexdigest()
+    named = invocation or hashlib.sha256(sent.encode() + body).hexdigest()
     return trigger["ticket_id"], f"trigger:{trigger['ticket_id']}:{named}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from datetime import datetime, timedelta
 from html import unescape
@@ -149,8 +150,15 @@ def test_the_button_names_the_money(name: str, lang: str, label: str) -> None:
 
 def test_the_button_knows_what_it_says_without_the_refund() -> None:
     form = next(form for form in Tree(shown("review")).all("form") if form.get("id") == "approve")
-    assert '"s3": ["Approve and refund $29.00", "29.00"]' in form["data-labels"]
-    assert '"Approve 4 steps"' in form["data-labels"]
+    texts = json.loads(form["data-texts"])
+    with_refund, without = texts["chosen"]["s3"], texts["chosen"][""]
+    assert (with_refund["go"], with_refund["type"], with_refund["sum"][1]) == (
+        "Approve and refund $29.00", "29.00", "$29.00",
+    )  # fmt: skip
+    assert "is final" in with_refund["note"]
+    assert (without["go"], without["sum"][1]) == (None, "$0.00")
+    assert "final" not in without["note"]
+    assert texts["count"][4] == "Approve 4 steps"
 
 
 def test_the_approval_form_sends_digest_steps_reply_and_choices() -> None:

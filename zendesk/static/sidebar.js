@@ -91,10 +91,13 @@
   const chosen = () => {
     const form = byId('approve');
     if (!form) return;
-    const kept = [...document.querySelectorAll('input[name="steps"]:not(:disabled)')], labels = JSON.parse(form.dataset.labels);
-    const money = labels.money[kept.filter(one => 'money' in one.dataset).map(one => one.value).join(',')];
-    const amount = byId('amount'), go = byId('go'), needed = amount && money ? money[1] || amount.dataset.confirm : '';
-    go.textContent = money ? money[0] : labels.count[kept.length];
+    const kept = [...document.querySelectorAll('input[name="steps"]:not(:disabled)')], texts = JSON.parse(form.dataset.texts);
+    const weighty = kept.filter(one => 'weighty' in one.dataset).map(one => one.value).join(',');
+    const chosen = texts.chosen[weighty] || {}, amount = byId('amount'), go = byId('go'), sum = byId('sum');
+    const needed = amount && chosen.go ? chosen.type || amount.dataset.confirm : '';
+    go.textContent = chosen.go || texts.count[kept.length];
+    if (!go.disabled && chosen.note) byId('bar-note').textContent = chosen.note;
+    if (sum && chosen.sum) [sum.firstChild.textContent, sum.lastChild.textContent] = chosen.sum;
     if (amount) {
       byId('typed').hidden = amount.disabled = !needed;
       byId('typed').querySelector('b').textContent = needed;
