@@ -39,7 +39,7 @@ test: $(SETUP_STAMP) chromium
 	$(BIN)/mypy --strict $(PRODUCT) tests/support/testkit
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist worksteal tests/billing --cov=billing --cov-branch --cov-report=term-missing:skip-covered
-	$(BIN)/pytest -n 3 --dist worksteal --ignore=tests/billing --durations=12
+	$(BIN)/pytest -n 4 --dist worksteal --ignore=tests/billing --durations=12
 
 bench: $(SETUP_STAMP)
 	$(BIN)/pytest tests/bench -s -o python_files='bench_*.py test_*.py' -o timeout=0
