@@ -199,7 +199,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
     with _store_errors():
         database.check_schema(product.engine)
     if product.settings.sqlite and not slots.alone(product.settings.database_url):
-        raise Stop("Another billing-desk serves this SQLite file. Stop it; several processes need PostgreSQL.", USAGE)
+        raise Stop("Another billing-desk serves this SQLite file: stop it, or use PostgreSQL.", USAGE)
     worker = product.worker() if product.settings.sqlite else None
 
     def start() -> None:
@@ -223,7 +223,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
 def worker_command(probe_host: str, probe_port: int | None) -> None:
     settings = _settings(*SERVING)
     if settings.sqlite:
-        raise Stop("On SQLite the web process does the work: run billing-desk serve. Workers need PostgreSQL.", USAGE)
+        raise Stop("Workers need PostgreSQL. On SQLite, billing-desk serve does the work.", USAGE)
     product = build(settings)
     with _store_errors():
         database.check_schema(product.engine)
@@ -247,7 +247,7 @@ def worker_command(probe_host: str, probe_port: int | None) -> None:
 def demo_command(port: int) -> None:
     real = [name for name in ("STRIPE_READ_KEY", "STRIPE_WRITE_KEY") if "_live_" in os.environ.get(name, "")]
     if real:
-        raise Stop(f"{real[0]} holds a live key. The demo runs only without: unset it, then start again.", USAGE)
+        raise Stop(f"{real[0]} holds a live key. Unset it, then start the demo again.", USAGE)
     with tempfile.TemporaryDirectory(prefix="billing-desk-demo-") as folder:
         try:
             _run_demo(Path(folder), port)

@@ -134,7 +134,7 @@ class Filing:
         with self._paced():
             place, kind = self.find(fingerprint), self._row(fingerprint).kind
             if place is not None:
-                public = not place.client.repository().private
+                public = _seen(place.client, place.repository)[1]
                 counted, place = self._count(place, kind, fingerprint, public=public)
                 self.keep(fingerprint, place)
                 self._tell(place, fingerprint, counted, public=public)
@@ -213,7 +213,7 @@ class Filing:
             self.keep(mark, place)
         else:
             # Asked anew each time: a repository that became public must not get another table.
-            public = not place.client.repository().private
+            public = _seen(place.client, place.repository)[1]
         counted, place = self._count(place, kind, mark, public=public)
         self.keep(mark, place)
         unsaid = False
@@ -230,9 +230,8 @@ class Filing:
 
     def _home(self, repository: str) -> tuple[Place, bool]:
         """Where new issues go, under the name the repository has now, and whether everybody can read it."""
-        seen = self._client_of(repository).repository()
-        nothing = Issue(number=0)
-        return Place(client=self._client_of(seen.full_name), repository=seen.full_name, issue=nothing), not seen.private
+        name, public = _seen(self._client_of(repository), repository)
+        return Place(client=self._client_of(name), repository=name, issue=Issue(number=0)), public
 
     def _recovered(self, place: Place, kind: str, mark: str) -> Issue | None:
         """An issue whose creation was never confirmed to us; the oldest when there are several."""
@@ -343,6 +342,15 @@ class Filing:
     def _set(self, mark: str, **values: Any) -> None:
         with self._engine.begin() as connection:
             connection.execute(sa.update(gap).where(gap.c.fingerprint == mark).values(**values))
+
+
+def _seen(client: GitHubClient, repository: str) -> tuple[str, bool]:
+    """The repository's present name, and whether everybody can read it: yes, where GitHub does not tell."""
+    try:
+        found = client.repository()
+    except NotFound:  # a repository that is not there refuses the issue as well
+        return repository, True
+    return found.full_name or repository, not found.private
 
 
 def _reached(count: int) -> int:

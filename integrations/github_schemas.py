@@ -56,7 +56,7 @@ class Label:
 class Repository:
     """The repository as the credentials see it; `permissions` are those that are granted."""
 
-    full_name: str
+    full_name: str = ""
     private: bool = False
     archived: bool = False
     has_issues: bool = True
@@ -134,10 +134,10 @@ class LabelSchema(_Schema):
 
 class RepositorySchema(_Schema):
     kind = Repository
-    full_name = fields.String(required=True)
-    private = fields.Boolean(load_default=False)
-    archived = fields.Boolean(load_default=False)
-    has_issues = fields.Boolean(load_default=True)
+    full_name = _text()
+    private = fields.Boolean(load_default=False, allow_none=True)
+    archived = fields.Boolean(load_default=False, allow_none=True)
+    has_issues = fields.Boolean(load_default=True, allow_none=True)
     permissions = fields.Raw(load_default=frozenset())
 
     @pre_load

@@ -185,9 +185,9 @@ def _value(values: Mapping[str, str], name: str) -> str:
         mode = file.stat().st_mode
         text = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name}_FILE names a file that cannot be read. Check its path and owner.") from error
+        raise SettingsError(f"{name}_FILE names a file that cannot be read.") from error
     if mode & stat.S_IROTH:
-        raise SettingsError(f"{name}_FILE can be read by everybody on this machine. Run chmod o-r on it.")
+        raise SettingsError(f"{name}_FILE can be read by everybody here. Run chmod o-r on it.")
     return text
 
 
@@ -197,13 +197,13 @@ def _database_url(value: str) -> str:
     if value.startswith("sqlite:///"):
         path = value.removeprefix("sqlite:///").partition("?")[0]
         if not path or path == ":memory:":
-            raise SettingsError("DATABASE_URL must name a file, like sqlite:///billing-desk.db: memory keeps nothing.")
+            raise SettingsError("DATABASE_URL must name a file, like sqlite:///billing-desk.db.")
         if not Path(path).parent.is_dir():
-            raise SettingsError("DATABASE_URL names a folder that does not exist. Make it, or change the path.")
+            raise SettingsError("DATABASE_URL names a folder that does not exist. Make or change it.")
         return value
     if value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")) and _split(value) is not None:
         return value.replace("postgres://", "postgresql://", 1).replace("postgresql+psycopg://", "postgresql://", 1)
-    raise SettingsError("DATABASE_URL must be like sqlite:///billing-desk.db or postgresql://user:password@host/name.")
+    raise SettingsError("DATABASE_URL must be sqlite:///file.db or postgresql://user@host/name.")
 
 
 def _split(address: str) -> SplitResult | None:
@@ -218,13 +218,13 @@ def _split(address: str) -> SplitResult | None:
 def _secret_keys(value: str) -> tuple[str, ...]:
     keys = _several(value)
     if any(len(key) < 16 for key in keys):
-        raise SettingsError("BILLING_DESK_SECRET_KEY is too short: use at least 16 random characters for each key.")
+        raise SettingsError("BILLING_DESK_SECRET_KEY is too short: use 16 random characters or more.")
     return keys
 
 
 def _long(read: Mapping[str, str], name: str) -> str:
     if read[name] and len(read[name]) < 16:
-        raise SettingsError(f"{name} is too short: use at least 16 random characters.")
+        raise SettingsError(f"{name} is too short: use 16 random characters or more.")
     return read[name]
 
 
@@ -240,7 +240,7 @@ def _url(read: Mapping[str, str], name: str) -> str:
     plain = parts is not None and parts.hostname in {"localhost", "127.0.0.1", "::1"}
     schemes = {"https", "http"} if plain else {"https"}
     if parts is None or parts.scheme not in schemes or not parts.hostname or parts.username or re.search(r"\s", value):
-        raise SettingsError(f"{name} must be an https address like https://billing.example.com.")
+        raise SettingsError(f"{name} must be an https address, https://host.example.")
     return value
 
 
@@ -251,7 +251,7 @@ def _dsn(value: str) -> str:
         or parts.scheme not in {"https", "http"}
         or not (parts.username and parts.hostname and parts.path.rpartition("/")[2].isdigit())
     ):
-        raise SettingsError("SENTRY_DSN is not the address that Sentry shows for a project: https://…@…/number.")
+        raise SettingsError("SENTRY_DSN is not the address Sentry shows: https://…@…/number.")
     return value
 
 
@@ -265,25 +265,23 @@ def _matching(read: Mapping[str, str], name: str, pattern: re.Pattern[str], shap
 def _pem(read: Mapping[str, str], name: str, kind: str) -> str:
     value = read[name].replace("\\n", "\n")
     if value and (not value.startswith("-----BEGIN ") or kind not in value.splitlines()[0]):
-        raise SettingsError(f"{name} must be PEM text that begins with -----BEGIN … {kind}-----.")
+        raise SettingsError(f"{name} must be PEM text: -----BEGIN … {kind}-----.")
     try:
         if value and kind == "PUBLIC KEY":
             load_pem_public_key(value.encode())
         elif value:
             load_pem_private_key(value.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise SettingsError(f"{name} is not a whole key. Copy it again, with its first and its last line.") from error
+        raise SettingsError(f"{name} is not a whole key: copy all its lines.") from error
     return value
 
 
 def _stripe_key(read: Mapping[str, str], name: str) -> str:
     value = read[name]
     if value and not _STRIPE_KEY.fullmatch(value):
-        raise SettingsError(f"{name} must be a Stripe key that starts with rk_ (a restricted key).")
+        raise SettingsError(f"{name} must be a restricted key of Stripe, rk_….")
     if value.startswith("sk_live_") and read["STRIPE_ALLOW_SECRET_KEY"] != "1":
-        raise SettingsError(
-            f"{name} is a full secret key. Make a restricted key, or set STRIPE_ALLOW_SECRET_KEY=1 to use it anyway."
-        )
+        raise SettingsError(f"{name} is a secret key. Use rk_…, or STRIPE_ALLOW_SECRET_KEY=1.")
     return value
 
 
@@ -297,13 +295,13 @@ def _one_of(read: Mapping[str, str], name: str, allowed: tuple[str, ...], defaul
 def _pairs(settings: Settings) -> None:
     """Settings that are only good together, and the mix-ups that cost money."""
     if settings.zendesk_oauth_client_id and not settings.zendesk_oauth_client_secret:
-        raise SettingsError("ZENDESK_OAUTH_CLIENT_SECRET is not set although ZENDESK_OAUTH_CLIENT_ID is.")
+        raise SettingsError("ZENDESK_OAUTH_CLIENT_SECRET is not set, ZENDESK_OAUTH_CLIENT_ID is.")
     if settings.zendesk_api_token and not settings.zendesk_email:
         raise SettingsError("ZENDESK_EMAIL is not set although ZENDESK_API_TOKEN is.")
     if settings.github_app_id and not (settings.github_app_installation_id and settings.github_app_private_key):
-        raise SettingsError("GITHUB_APP_ID also needs GITHUB_APP_INSTALLATION_ID and GITHUB_APP_PRIVATE_KEY.")
+        raise SettingsError("GITHUB_APP_ID needs GITHUB_APP_INSTALLATION_ID, GITHUB_APP_PRIVATE_KEY.")
     if settings.language_model_url and not settings.language_model_name:
         raise SettingsError("LANGUAGE_MODEL_NAME is not set although LANGUAGE_MODEL_URL is.")
     modes = {"live" in key.split("_")[1:2] for key in (settings.stripe_read_key, settings.stripe_write_key) if key}
     if len(modes) > 1:
-        raise SettingsError("STRIPE_READ_KEY and STRIPE_WRITE_KEY are of different modes: both test or both live.")
+        raise SettingsError("STRIPE_READ_KEY and STRIPE_WRITE_KEY: both of test mode, or both live.")

@@ -240,7 +240,8 @@ class PortalSchema(StripeObject):
         features = data["features"]
 
         def on(name: str) -> bool:
-            return bool(dig(features, name, "enabled"))
+            """Where nothing is told of any feature, none is called off: that would be filed as a gap."""
+            return bool(dig(features, name, "enabled")) if features else True
 
         updates = dig(features, "customer_update", "allowed_updates")
         login = data["login_page"]
@@ -249,7 +250,7 @@ class PortalSchema(StripeObject):
             login_page_url=text(dig(login, "url")) if dig(login, "enabled") else None,
             cancel=on("subscription_cancel"), update_payment_method=on("payment_method_update"),
             invoice_history=on("invoice_history"), customer_update=on("customer_update"),
-            tax_id_update=on("customer_update") and isinstance(updates, list) and "tax_id" in updates,
+            tax_id_update=not features or (on("customer_update") and isinstance(updates, list) and "tax_id" in updates),
             subscription_update=on("subscription_update"),
         )  # fmt: skip
 

@@ -21,6 +21,7 @@ from integrations.zendesk_schemas import (
     AppInstallation,
     AppJob,
     Comment,
+    Group,
     GroupMembership,
     Ticket,
     TicketField,
@@ -139,6 +140,11 @@ class ZendeskClient(ZendeskWire):
         """The groups of an agent."""
         call = Call(method="GET", path="/api/v2/users/{user_id}/group_memberships", ids={"user_id": user_id})
         return self.pages(call, "group_memberships", "membership", GroupMembership, _MOST_PAGES)
+
+    def groups(self, user_id: int) -> tuple[Group, ...]:
+        """The groups of an agent with their names."""
+        call = Call(method="GET", path="/api/v2/users/{user_id}/groups", ids={"user_id": user_id})
+        return self.pages(call, "groups", "group", Group, _MOST_PAGES)
 
     def changed_tickets(self, *, cursor: str | None, since: datetime) -> tuple[tuple[Ticket, ...], str | None, bool]:
         """A page of tickets in the order of their last change: them, where the next page begins, whether there is one.

@@ -121,6 +121,14 @@ class GroupMembership:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A group of agents."""
+
+    id: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
     """A webhook of the account; its id is a ULID."""
 
@@ -300,6 +308,12 @@ class GroupMembershipSchema(_Schema):
     group_id = fields.Integer(strict=True, required=True)
     user_id = _id()
     default = _flag()
+
+
+class GroupSchema(_Schema):
+    kind = Group
+    id = fields.Integer(strict=True, required=True)
+    name = _text()
 
 
 class WebhookSchema(_Schema):

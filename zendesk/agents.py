@@ -14,6 +14,7 @@ from integrations.zendesk_schemas import Ticket, User
 from zendesk.refusals import Refusal
 
 KEPT = timedelta(seconds=60)
+ROLES = frozenset({"agent", "admin"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Agent:
     role: str
     locale: str
     groups: frozenset[int]
+    group_names: frozenset[str]  # read only where policy.toml names groups; letter case folded
     restriction: str | None  # Zendesk's ticket_restriction: None means every ticket
 
 
@@ -33,6 +35,8 @@ class Agents:
 
     def __init__(self, client: ZendeskClient, policy: Policy, now: Callable[[], datetime]) -> None:
         self._client, self._policy, self._now = client, policy, now
+        # A group that is called like a role gives nobody that role's rights.
+        self._named = {one.casefold() for one in policy.approve if not one.isdigit()} - ROLES
         self._kept: dict[int, tuple[datetime, Agent]] = {}
         self._lock = threading.Lock()
 
@@ -46,9 +50,9 @@ class Agents:
             user = self._client.user(agent_id)
         except NotFound as error:
             raise Refusal("not_allowed", "Zendesk does not know this agent any more.") from error
-        if user.role not in {"agent", "admin"} or user.suspended or not user.active:
+        if user.role not in ROLES or user.suspended or not user.active:
             raise Refusal("not_allowed", "Only active agents of this Zendesk can use the billing card.")
-        agent = _agent(user, self._groups(agent_id))
+        agent = _agent(user, self._groups(agent_id), self._group_names(agent_id))
         with self._lock:
             self._kept[agent_id] = (self._now(), agent)
         return agent
@@ -60,18 +64,28 @@ class Agents:
         except (NotFound, Forbidden):
             return frozenset()
 
+    def _group_names(self, agent_id: int) -> frozenset[str]:
+        """The names of the agent's groups, where policy.toml names any; like `_groups`, none where nobody tells."""
+        if not self._named:
+            return frozenset()
+        try:
+            return frozenset(one.name.casefold() for one in self._client.groups(agent_id))
+        except (NotFound, Forbidden):
+            return frozenset()
+
     def forget(self, agent_id: int) -> None:
         """Read the agent anew next time: before money moves."""
         with self._lock:
             self._kept.pop(agent_id, None)
 
     def may_approve(self, agent: Agent) -> bool:
-        return agent.role in self._policy.approve or any(str(group) in self._policy.approve for group in agent.groups)
+        by_number = any(str(group) in self._policy.approve for group in agent.groups)
+        return agent.role in self._policy.approve or by_number or bool(self._named & agent.group_names)
 
     def check_may_approve(self, agent: Agent) -> None:
         if not self.may_approve(agent):
             wanted = " or ".join(self._policy.approve)
-            raise Refusal("not_allowed", f"Approving needs the role {wanted}. Your role is {agent.role}.")
+            raise Refusal("not_allowed", f"Approving needs the role or group {wanted}. Your role is {agent.role}.")
 
     def check_may_see(self, agent: Agent, ticket: Ticket) -> None:
         """Raise Refusal unless the agent's ticket restriction in Zendesk lets them open this ticket."""
@@ -85,8 +99,8 @@ class Agents:
             raise Refusal("no_access_to_ticket", "Zendesk does not let you open this ticket.")
 
 
-def _agent(user: User, groups: frozenset[int]) -> Agent:
+def _agent(user: User, groups: frozenset[int], names: frozenset[str]) -> Agent:
     return Agent(
         id=user.id, name=user.name or f"agent {user.id}", role=user.role, locale=user.locale or "en", groups=groups,
-        restriction=user.ticket_restriction,
+        group_names=names, restriction=user.ticket_restriction,
     )  # fmt: skip

@@ -66,9 +66,7 @@ class Stop(click.ClickException):
 def diagnose(desk_of: Callable[[], Desk], /, text: Any, at: str | None, as_json: bool, **who: Any) -> None:
     named = {name: value for name, value in who.items() if value is not None}
     if len(named) != 1:
-        raise Stop(
-            "Name exactly one of --email, --customer, --subscription, --invoice, --charge, --github, --ticket.", USAGE
-        )
+        raise Stop("Name one customer or ticket, like --email E: see diagnose --help.", USAGE)
     name, value = next(iter(named.items()))
     if not str(value).strip():
         raise Stop(f"--{name} is empty.", USAGE)

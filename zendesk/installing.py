@@ -183,7 +183,7 @@ class Installing:
             if state.status in {"failed", "killed"}:
                 raise NotInstalled(f"Zendesk did not take the app package (job {state.status}).")
             if waited >= MOST_SECONDS:
-                raise NotInstalled("Zendesk still works on the app package. Run billing-desk install again later.")
+                raise NotInstalled("Zendesk still works on the app package. Run install again later.")
             self._sleep(pause)
             waited, pause = waited + pause, min(2 * pause, POLL_SECONDS)
 

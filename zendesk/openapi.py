@@ -75,7 +75,8 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="post", path="/zendesk/sidebar", says="Zendesk opens the sidebar.", who=None,
-        answers={200: "the page, with a page token in it", 401: "a static page without any detail"}, form=LaunchForm,
+        answers={200: "the page, with a page token in it", 401: "a static page without any detail"}, errors=(413,),
+        form=LaunchForm,
         query={"origin": "our Zendesk's origin", "app_guid": "the app's id in the page",
                               "colorScheme": "light or dark"}, gives=(_HTML,),
     ),
@@ -167,7 +168,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="get", path="/metrics", says="Prometheus text format 0.0.4.", answers={200: "the figures"}, who=None,
-        gives=("text/plain",), asks=False,
+        errors=(401,), gives=("text/plain",), asks=False,
     ),
 )
 _SECURITY = {

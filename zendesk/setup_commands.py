@@ -112,7 +112,7 @@ def install(roles: tuple[int, ...], groups: tuple[int, ...], take_over: bool) ->
 def uninstall(yes: bool) -> None:
     settings = _settings()
     if not settings.zendesk:
-        raise Stop("ZENDESK_SUBDOMAIN and ZENDESK_OAUTH_CLIENT_ID are not set. uninstall needs an admin's.", USAGE)
+        raise Stop("ZENDESK_SUBDOMAIN and an admin's ZENDESK_OAUTH_CLIENT_ID are not set.", USAGE)
     engine = database.open_engine(settings.database_url, pool=1)
     try:
         with _one_sentence("uninstall"):
@@ -141,9 +141,7 @@ def _one_sentence(command: str = "install") -> Iterator[None]:
     except NotInstalled as error:
         raise Stop(str(error), NO) from error
     except Unauthorized as error:
-        raise Stop(
-            "Zendesk rejects the credentials. Check the OAuth client, its secret and its user.", USAGE
-        ) from error
+        raise Stop("Zendesk rejects the credentials. Check client, secret and user.", USAGE) from error
     except Forbidden as error:
         needs = f" (it needs the scope {error.permission})" if error.permission else ""
         raise Stop(f"These credentials may not set up Zendesk{needs}. Use those of an admin.", USAGE) from error
@@ -156,9 +154,9 @@ def _one_sentence(command: str = "install") -> Iterator[None]:
 def _installable(settings: Settings) -> None:
     """One sentence for whatever is missing before Zendesk is asked at all."""
     if not settings.public_url:
-        raise Stop("BILLING_DESK_PUBLIC_URL is not set. Set it to the https address Zendesk reaches us at.", USAGE)
+        raise Stop("BILLING_DESK_PUBLIC_URL is not set: the https address Zendesk calls.", USAGE)
     if not settings.zendesk:
-        raise Stop("ZENDESK_SUBDOMAIN and ZENDESK_OAUTH_CLIENT_ID are not set. install needs an admin's.", USAGE)
+        raise Stop("ZENDESK_SUBDOMAIN and an admin's ZENDESK_OAUTH_CLIENT_ID are not set.", USAGE)
 
 
 def _admin(settings: Settings) -> ZendeskClient:
@@ -175,7 +173,7 @@ def _admin(settings: Settings) -> ZendeskClient:
     client = ZendeskClient(door, credentials)
     probe = client.probe()
     if probe.role != "admin":
-        raise Stop(f"install needs an admin's credentials; these act as a user of role {probe.role}.", USAGE)
+        raise Stop(f"install needs an admin's credentials; these are of role {probe.role}.", USAGE)
     if probe.missing:
         scopes = ", ".join(sorted(probe.missing))
         raise Stop(f"The OAuth client was not granted {scopes}. Allow these scopes for install.", USAGE)
@@ -184,13 +182,13 @@ def _admin(settings: Settings) -> ZendeskClient:
 
 def _fix_portal(settings: Settings) -> None:
     if not settings.stripe_write_key:
-        raise Stop("STRIPE_WRITE_KEY is not set: --fix portal changes Stripe's portal with it.", USAGE)
+        raise Stop("STRIPE_WRITE_KEY is not set: --fix portal needs it.", USAGE)
     try:
         changed = switch_on_portal(settings)
     except NoPortal as error:
         raise Stop(str(error), NO) from error
     except (Unauthorized, Forbidden) as error:
-        raise Stop("STRIPE_WRITE_KEY may not change the portal: allow rak_customer_portal_write.", USAGE) from error
+        raise Stop("STRIPE_WRITE_KEY lacks rak_customer_portal_write.", USAGE) from error
     except OutsideError as error:
         raise Stop(f"Stripe did not change the portal ({error.kind}). Run it again.", UPSTREAM) from error
     click.echo(f"Portal {changed}: cancel, payment method, invoices and login page are on.", err=True)

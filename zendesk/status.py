@@ -139,12 +139,17 @@ def _frozen_steps(approval: Approval, document: Mapping[str, Any]) -> list[dict[
                 "running": frozen["running"], "done": frozen["done"], "detail": frozen["detail"],
                 "reversible": kind.reversible, "final": not kind.reversible, "requires": frozen["requires"],
                 "object": frozen["step"].get(kind.acts_on) if kind.acts_on else None,
-                "undo_until": frozen["undo_until"], "optional": frozen["optional"],
+                "undo_until": _stamped(frozen["undo_until"]), "optional": frozen["optional"],
                 "topic": _topic(frozen["step"]),
                 **({"amount": amount["amount"], "currency": amount["currency"]} if amount else {}),
             }
         )  # fmt: skip
     return steps
+
+
+def _stamped(moment: str | None) -> str | None:
+    """A stored moment in the card's form."""
+    return stamp(datetime.fromisoformat(moment)) if moment else None
 
 
 def _topic(step: Mapping[str, Any]) -> str | None:

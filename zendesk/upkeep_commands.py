@@ -22,7 +22,7 @@ from zendesk.desk import Desk
 from zendesk.retention import redact as redact_ticket
 
 _ID = re.compile(r"[A-Za-z0-9_]{1,80}")
-_CUSTOMER = re.compile(r"cus_[A-Za-z0-9]{1,80}")
+_CUSTOMER = re.compile(r"cus_[A-Za-z0-9_]{1,80}")
 _ADDRESS = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 REST = "Ids, amounts and the audit record stay. Zendesk, Stripe and GitHub\nkeep copies of their own: erase them there."
 

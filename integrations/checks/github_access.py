@@ -66,7 +66,7 @@ def _unseen(name: str, error: OutsideError) -> Check:
 def _repository(name: str, found: Repository) -> list[Check]:
     if found.archived:
         return [_check("Repository", State.FAIL, f"{name} is archived", "Unarchive it, or name another repository.")]
-    if found.full_name.lower() != name.lower():
+    if found.full_name and found.full_name.lower() != name.lower():
         told = f"{name} was renamed or moved"
         return [_check("Repository", State.FAIL, told, f"Put its new name into the settings: {found.full_name[:80]}.")]
     kind = "private" if found.private else "public: everybody can read its issues"

@@ -65,7 +65,7 @@ def check_schema(engine: sa.Engine) -> None:
         known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
         if current in known:
             raise SchemaMismatch("The store's schema is older than this version. Run billing-desk migrate.")
-        raise SchemaMismatch("The store's schema is newer than this version. Install the version that made it.")
+        raise SchemaMismatch("The store's schema is newer. Install the version that made it.")
 
 
 def _config() -> Config:

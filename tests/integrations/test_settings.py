@@ -36,7 +36,8 @@ def refused(**environment: str) -> str:
         read(**environment)
     sentence = str(wrong.value)
     assert "\n" not in sentence
-    assert sentence.endswith((".", "com."))
+    assert sentence.endswith(".")
+    assert len(f"Error: {sentence}") <= 80
     assert SECRET not in sentence
     return sentence
 

@@ -186,6 +186,13 @@ def test_an_operator_may_name_an_id_an_address_a_login_or_an_invoice_number(twin
     assert nobody.customers == ()
 
 
+def test_an_operator_may_name_an_id_with_an_underscore_in_it(twin: StripeTwin, world: World) -> None:
+    world.customer("bo@example.com", "Bo", id="cus_bo_2")
+    for lookup, found in (("cus_bo_2", ["cus_bo_2"]), ("cus_bo_3", []), ("xy_bo_2", [])):
+        snapshot = read(twin, ticket(email=None, operator=True), lookup=lookup)
+        assert [customer.id for customer in snapshot.customers] == found, lookup
+
+
 def test_a_login_or_number_in_the_text_is_only_a_hint_and_only_when_the_address_finds_nobody(
     twin: StripeTwin, world: World
 ) -> None:

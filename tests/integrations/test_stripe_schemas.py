@@ -239,3 +239,10 @@ def test_small_readers_take_what_is_there() -> None:
     assert listed({"data": [{"id": 1}, 5]}) == listed([{"id": 1}]) == [{"id": 1}]
     assert listed("x") == []
     assert (whole(None, 7), whole(0, 7)) == (7, 0)
+
+
+def test_a_portal_that_tells_of_no_feature_is_not_said_to_lack_one() -> None:
+    told = {"subscription_cancel": {"enabled": True}}
+    whole, part = (schemas.PORTAL.load({"id": "bpc_1"} | more) for more in ({}, {"features": told}))
+    assert (whole.cancel, whole.update_payment_method, whole.invoice_history, whole.tax_id_update) == (True,) * 4
+    assert (part.cancel, part.update_payment_method, part.invoice_history, part.tax_id_update) == (True, *[False] * 3)

@@ -193,7 +193,7 @@ def test_of_two_processes_on_one_sqlite_file_one_serves_and_one_says_why_and_the
     wait_for(settled, 10, lambda: str(list(map(said, started))))
     (first,) = filter(alive, started)
     (second,) = set(started) - {first}
-    assert said(second).startswith("Error: Another billing-desk serves this SQLite file.")
+    assert said(second).startswith("Error: Another billing-desk serves this SQLite file")
     assert said(second).count("\n") == 1
     assert requests.get(started[first][0] + "/readyz", timeout=10).status_code == 200
     began = time.monotonic()
