@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from billing.plan import Receipt
 from billing.steps import FileIssue, decode
 from github_issues.filing import Filed, Filing
 from github_issues.pace import NotYet
-from integrations.errors import OutsideError, RateLimited, Refused
+from integrations.errors import Forbidden, OutsideError, RateLimited, Refused, Unauthorized
 from integrations.store import approvals
 from integrations.store.approvals import Action
 from zendesk.desk import Desk
@@ -14,6 +16,8 @@ from zendesk.following import DRY_RUN_WAIT
 from zendesk.gap_counting import counted
 from zendesk.gap_news import PREFIX, GapNews, ask
 from zendesk.settling import settle
+
+log = logging.getLogger(__name__)
 
 
 class GapFiling:
@@ -48,7 +52,10 @@ class GapFiling:
         except NotYet as pace:
             return pace.retry_after
         except OutsideError as error:
-            if not isinstance(error, Refused) or error.retryable:
+            not_let_in = isinstance(error, Unauthorized | Forbidden)  # nothing of the gap is wrong: it waits for a mend
+            if not_let_in:
+                log.error("credentials_refused", extra={"action_id": action.id, "service": "github"})
+            if not_let_in or not isinstance(error, Refused) or error.retryable:
                 return self._again(action, error)
             reason = (error.code or error.kind)[:80]
             self._settle([action], Receipt(step_id=action.step_id, outcome="refused", reason=reason))
