@@ -348,6 +348,8 @@ class _Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers or not length.isdigit() or int(length) > BODY_LIMIT:
             return None
         body = self.rfile.read(int(length))
+        if len(body) < int(length):  # the client died while it sent: no vendor acts on half a request
+            raise ConnectionResetError("the body did not arrive whole")
         target = self.requestline.split()[1]  # self.path has lost a leading slash, urlsplit would read //x as a host
         path, _, query_text = target.partition("?")
         headers = {name.lower(): value for name, value in self.headers.items()}

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -98,6 +99,16 @@ def test_a_body_over_the_limit_is_refused(twin: Counter) -> None:
         raw.sendall(f"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY_LIMIT + 1}\r\n\r\n".encode())
         assert b" 413 " in raw.recv(200)
     assert twin.count == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"a=1"])
+def test_half_a_request_has_no_effect(twin: Counter, body: bytes) -> None:
+    address = urlsplit(twin.url)
+    with socket.create_connection((str(address.hostname), address.port or 0), timeout=5) as client:
+        client.sendall(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n" + body)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(100) == b""
+    assert (twin.count, list(twin.wire), twin.crashes) == (0, [], [])
 
 
 def test_a_crash_of_a_handler_is_a_500_and_kept_for_the_test(twin: Counter, capsys: pytest.CaptureFixture[str]) -> None:
