@@ -32,6 +32,7 @@ from integrations.github_schemas import (
 )
 from integrations.http import Door
 from integrations.replies import Call, Refusal, Reply, plain_dialect, retry_after
+from integrations.settings import Settings
 from integrations.tokens import Granted, TokenCache
 
 CREATE_SPACING_SECONDS = 4.0  # the documented 80 a minute is not reached in practice; 15 a minute is
@@ -75,6 +76,17 @@ class AppKey:
     app_id: str
     installation_id: str
     private_key: str = field(repr=False)
+
+
+def configured(settings: Settings) -> AccessToken | AppKey:
+    """The credentials that the settings name; an App counts before a token."""
+    if not settings.github_app_id:
+        return AccessToken(token=settings.github_token)
+    return AppKey(
+        app_id=settings.github_app_id,
+        installation_id=settings.github_app_installation_id,
+        private_key=settings.github_app_private_key,
+    )
 
 
 class _Turns:

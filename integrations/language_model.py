@@ -17,7 +17,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from billing.evidence import Bucket, IdentifierKind, SecondReading, TicketEvidence
+from billing.evidence import Bucket, SecondReading, TicketEvidence
 from integrations.errors import OutsideError
 from integrations.http import Door
 from integrations.replies import Call
@@ -92,10 +92,8 @@ class LanguageModel:
 def nameless(evidence: TicketEvidence) -> str:
     """The ticket's words as they may leave: placeholders for what names somebody or something, no digit, no `@`."""
     text = f"{evidence.subject}\n{evidence.text}".replace(_MARK, " ")
-    for kind in IdentifierKind:
-        for one in evidence.identifiers:
-            if one.kind is kind:
-                text = text.replace(one.quote, f"[{kind.value}]")
+    for one in evidence.identifiers:
+        text = text.replace(one.quote, f"[{one.kind.value}]")
     for part in (evidence.requester.name or "").split()[:6]:
         if len(part) >= _SHORT_NAME:
             text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "[name]", text, flags=re.IGNORECASE)

@@ -12,6 +12,7 @@ from marshmallow import Schema, ValidationError
 from integrations.errors import Unauthorized
 from integrations.http import Door
 from integrations.replies import Call, Refusal, Reply, plain_dialect
+from integrations.settings import Settings
 from integrations.tokens import Granted, TokenCache
 from integrations.zendesk_schemas import (
     AppInstallationSchema,
@@ -62,6 +63,17 @@ class ApiToken:
 
     email: str = field(repr=False)
     token: str = field(repr=False)
+
+
+def configured(settings: Settings, scopes: frozenset[str]) -> OAuthClient | ApiToken:
+    """The credentials that the settings name; an OAuth client counts before a token, which knows no scopes."""
+    if not settings.zendesk_oauth_client_id:
+        return ApiToken(email=settings.zendesk_email, token=settings.zendesk_api_token)
+    return OAuthClient(
+        client_id=settings.zendesk_oauth_client_id,
+        client_secret=settings.zendesk_oauth_client_secret,
+        scopes=scopes,
+    )
 
 
 class ZendeskWire:

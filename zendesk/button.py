@@ -19,10 +19,11 @@ from zendesk.sections import (
     PlanStep,
     Row,
     currency_of,
+    first_name,
     moved_by,
+    needs_person,
     part,
     plan_steps,
-    plan_total,
     rows,
 )
 from zendesk.wording import Wording
@@ -53,7 +54,7 @@ def approval_button(card: Card, say: Wording, ready: bool) -> Approval:
             kept = [step for step in steps if step not in gone]
             chosen[",".join(step.id for step in weighty if step in kept)] = _texts(card, kept, say)
     counts = [str(_steps_label(card, n, say).unescape()) for n in range(len(steps) + 1)]
-    whole = _texts(card, steps, say)
+    whole = chosen[",".join(step.id for step in weighty)]
     return Approval(
         label=Markup("{}").format(whole["go"] or counts[-1]),
         texts=json.dumps({"chosen": chosen, "count": counts}, ensure_ascii=False),
@@ -77,6 +78,20 @@ def _texts(card: Card, kept: Sequence[PlanStep], say: Wording) -> dict[str, Any]
         "note": str(_bar_note(card, kept, say).unescape()),
         "sum": [str(text) for text in total] if total else None,
     }
+
+
+def plan_total(card: Card, say: Wording, steps: Sequence[Row]) -> tuple[Markup, str] | None:
+    """The line under the steps that are kept; none when a person takes over."""
+    if not steps or needs_person(card):
+        return None
+    refund, charged = moved_by(steps, GIVES_BACK), moved_by(steps, CHARGES)
+    if refund:
+        name = first_name(card)
+        return (say("plan.gets", name=name) if name else say("plan.gets_any")), say.moneys(refund)
+    if charged:
+        return say("plan.charged"), say.moneys(charged)
+    moving = [step for step in steps if isinstance(step.get("amount"), int)]
+    return None if moving else (say("plan.total"), say.money(0, currency_of(card)))
 
 
 def dry_run(card: Card) -> bool:

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from billing.policy import Policy, PolicyError, parse
 from billing.policy_examples import broken
 from github_issues.filing import Filing
-from integrations import jobs, metrics
+from integrations import github_client, jobs, metrics, zendesk_wire
 from integrations.errors import OutsideError
-from integrations.github_client import AccessToken, AppKey, GitHubClient
+from integrations.github_client import GitHubClient
 from integrations.http import Door
 from integrations.language_model import CAP_BYTES, SECONDS, LanguageModel
 from integrations.settings import Settings, SettingsError
@@ -24,7 +24,7 @@ from integrations.store import database
 from integrations.stripe_executor import StripeExecutor
 from integrations.stripe_reader import StripeReader
 from integrations.zendesk_client import ZendeskClient
-from integrations.zendesk_wire import SCOPES, ApiToken, OAuthClient
+from integrations.zendesk_wire import SCOPES
 from zendesk.agents import Agents
 from zendesk.desk import Desk
 from zendesk.reads import Reads
@@ -80,16 +80,9 @@ def zendesk_client(settings: Settings) -> ZendeskClient:
     door = Door(
         "zendesk", base, total_seconds=10.0, concurrency=8, rate_per_second=6, burst=30, observer=metrics.observed
     )
-    if settings.zendesk_oauth_client_id:
-        credentials: OAuthClient | ApiToken = OAuthClient(
-            client_id=settings.zendesk_oauth_client_id,
-            client_secret=settings.zendesk_oauth_client_secret,
-            # the app's public key is fetched where it is not configured
-            scopes=SCOPES if settings.zendesk_app_public_key else SCOPES | {"apps:read"},
-        )
-    else:
-        credentials = ApiToken(email=settings.zendesk_email, token=settings.zendesk_api_token)
-    return ZendeskClient(door, credentials)
+    # The app's public key is fetched where it is not configured.
+    scopes = SCOPES if settings.zendesk_app_public_key else SCOPES | {"apps:read"}
+    return ZendeskClient(door, zendesk_wire.configured(settings, scopes))
 
 
 def stripe_executor(settings: Settings, policy: Policy) -> StripeExecutor | None:
@@ -105,13 +98,7 @@ def stripe_executor(settings: Settings, policy: Policy) -> StripeExecutor | None
 def filing(settings: Settings, policy: Policy, engine: sa.Engine, now: Callable[[], datetime]) -> Filing:
     clients: dict[str, GitHubClient] = {}
     lock = threading.Lock()
-    credentials: AccessToken | AppKey = AccessToken(token=settings.github_token)
-    if settings.github_app_id:
-        credentials = AppKey(
-            app_id=settings.github_app_id,
-            installation_id=settings.github_app_installation_id,
-            private_key=settings.github_app_private_key,
-        )
+    credentials = github_client.configured(settings)
 
     def client_of(repository: str) -> GitHubClient:
         with lock:

@@ -368,20 +368,6 @@ def plan_meta(card: Card, say: Wording) -> Markup:
     return say("plan.safest") if moves else say("plan.no_money")
 
 
-def plan_total(card: Card, say: Wording, steps: Sequence[Row]) -> tuple[Markup, str] | None:
-    """The line under the steps that are kept; none when a person takes over."""
-    if not steps or needs_person(card):
-        return None
-    refund, charged = moved_by(steps, GIVES_BACK), moved_by(steps, CHARGES)
-    if refund:
-        name = first_name(card)
-        return (say("plan.gets", name=name) if name else say("plan.gets_any")), say.moneys(refund)
-    if charged:
-        return say("plan.charged"), say.moneys(charged)
-    moving = [step for step in steps if isinstance(step.get("amount"), int)]
-    return None if moving else (say("plan.total"), say.money(0, currency_of(card)))
-
-
 def blocked(card: Card, say: Wording) -> list[Markup]:
     """One line for each reason, naming all the steps that are off for it."""
     by_reason: dict[str, list[Markup]] = {}

@@ -140,7 +140,7 @@ def _plan(card: Card, viewer: Viewer, base: dict[str, Any], say: Wording, error:
         buckets=sections.BUCKETS,
         steps=sections.plan_steps(card, say),
         plan_meta=sections.plan_meta(card, say),
-        plan_total=sections.plan_total(card, say, sections.rows(plan, "steps")),
+        plan_total=button.plan_total(card, say, sections.rows(plan, "steps")),
         blocked=sections.blocked(card, say),
         button=button.approval_button(card, say, ready=viewer.may_approve and not (stale or failed or waits)),
         plan=plan,

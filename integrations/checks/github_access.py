@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from integrations.checks.asking import CALL_SECONDS, Clocks, failed
 from integrations.checks.report import Ability, Check, State
 from integrations.errors import Forbidden, Moved, NotFound, OutsideError, Refused
-from integrations.github_client import AccessToken, AppKey, GitHubClient
+from integrations.github_client import GitHubClient, configured
 from integrations.github_schemas import Repository
 from integrations.http import Door
 from integrations.settings import Settings
@@ -43,14 +43,7 @@ def repository(settings: Settings, name: str, labels: Sequence[str], clocks: Clo
 def _client(settings: Settings, name: str, clocks: Clocks) -> GitHubClient:
     door = Door("github", settings.github_api_base, total_seconds=CALL_SECONDS, concurrency=2, read_attempts=1)
     clocks.listen(door.session())
-    credentials: AccessToken | AppKey = AccessToken(token=settings.github_token)
-    if settings.github_app_id:
-        credentials = AppKey(
-            app_id=settings.github_app_id,
-            installation_id=settings.github_app_installation_id,
-            private_key=settings.github_app_private_key,
-        )
-    return GitHubClient(door, name, credentials, create_spacing_seconds=0.0)
+    return GitHubClient(door, name, configured(settings), create_spacing_seconds=0.0)
 
 
 def _unseen(name: str, error: OutsideError) -> Check:

@@ -21,9 +21,9 @@ from integrations.errors import Forbidden, NotFound, OutsideError, Unauthorized
 from integrations.http import Door
 from integrations.replies import Call
 from integrations.settings import Settings
-from integrations.zendesk_client import ApiToken, OAuthClient, ZendeskClient
+from integrations.zendesk_client import ZendeskClient
 from integrations.zendesk_schemas import Webhook
-from integrations.zendesk_wire import SCOPES, missing_scopes
+from integrations.zendesk_wire import SCOPES, configured, missing_scopes
 
 GROUP = "Zendesk"
 TOKENS_END = "2027-04-30"
@@ -38,14 +38,7 @@ def open_account(settings: Settings, clocks: Clocks, scopes: frozenset[str]) -> 
     """A client of its own, with short deadlines and no repetition."""
     door = Door("zendesk", settings.zendesk_base, total_seconds=CALL_SECONDS, concurrency=4, read_attempts=1)
     clocks.listen(door.session())
-    if settings.zendesk_oauth_client_id:
-        client = OAuthClient(
-            client_id=settings.zendesk_oauth_client_id,
-            client_secret=settings.zendesk_oauth_client_secret,
-            scopes=scopes,
-        )
-        return ZendeskClient(door, client)
-    return ZendeskClient(door, ApiToken(email=settings.zendesk_email, token=settings.zendesk_api_token))
+    return ZendeskClient(door, configured(settings, scopes))
 
 
 def account(settings: Settings, clocks: Clocks, *, writes_fields: bool = True) -> Callable[[], Sequence[Check]]:

@@ -18,7 +18,7 @@ from integrations.store.approvals import Action
 from integrations.store.tables import action as action_table
 from integrations.store.tables import approval, gap_ticket
 from testkit.indoors import Indoors, indoors
-from testkit.worlds import Duplicate, duplicate
+from testkit.worlds import Duplicate, duplicate, extra_invoice
 from zendesk import gap_week
 from zendesk.applying import Applying
 from zendesk.following import Following
@@ -224,11 +224,7 @@ def credited(desk: Indoors, **refund: Any) -> str:
         "follow_up": {"body": card["follow_up"]["body"], "deliver": "draft"}, "file_issue": False,
     }  # fmt: skip
     approval_id = str(desk.post(f"/api/tickets/{seeded.ticket}/approvals", body).get_json()["approval_id"])
-    invoice = next(
-        one["id"] for one in desk.stripe.state()["invoices"]
-        if one["parent"]["subscription_details"]["subscription"] == seeded.extra
-    )  # fmt: skip
-    note = CreateCreditNote(invoice=invoice, amount=Money(2900, "usd"))
+    note = CreateCreditNote(invoice=extra_invoice(desk, seeded), amount=Money(2900, "usd"))
     with desk.product.engine.begin() as connection:
         mine = action_table.c.id == refund_of(desk, approval_id).id
         connection.execute(sa.update(action_table).where(mine).values(kind=note.kind, step=encode(note)))

@@ -19,7 +19,7 @@ from integrations.store import approvals, audit, marks
 from integrations.store.tables import action as action_table
 from testkit.indoors import Indoors, indoors
 from testkit.time_travel import backup, restore
-from testkit.worlds import Duplicate, duplicate
+from testkit.worlds import Duplicate, duplicate, extra_invoice
 from zendesk.applying import Applying
 from zendesk.following import Following
 from zendesk.restoring import ALIVE, FOUND, WAIT_SECONDS, Restoring
@@ -107,11 +107,7 @@ def test_a_credit_note_of_the_lost_time_is_found_with_its_refund_which_is_then_f
     desk: Indoors, seeded: Duplicate
 ) -> None:
     approval_id = approve(desk, seeded)
-    invoice = next(
-        one["id"] for one in desk.stripe.state()["invoices"]
-        if one["parent"]["subscription_details"]["subscription"] == seeded.extra
-    )  # fmt: skip
-    note = CreateCreditNote(invoice=invoice, amount=Money(2900, "usd"))
+    note = CreateCreditNote(invoice=extra_invoice(desk, seeded), amount=Money(2900, "usd"))
     with desk.product.engine.begin() as connection:
         (mine,) = [one.id for one in approvals.actions(connection, approval_id) if one.kind == "refund_charge"]
         values = {"kind": note.kind, "step": encode(note)}

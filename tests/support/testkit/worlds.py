@@ -21,6 +21,15 @@ class Duplicate:
     charge: str
 
 
+def extra_invoice(rig: Any, seeded: Duplicate) -> str:
+    """The invoice of the extra subscription."""
+    return next(
+        str(one["id"])
+        for one in rig.stripe.state()["invoices"]
+        if one["parent"]["subscription_details"]["subscription"] == seeded.extra
+    )
+
+
 def plan_of(rig: Rig) -> Any:
     """The Pro price, made once."""
     known = [one for one in rig.stripe.state().get("prices", []) if one["unit_amount"] == 2900]
